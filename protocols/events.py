@@ -1,0 +1,179 @@
+"""What a session tells its owner: the same words for every carrier protocol.
+
+`tag` is whatever the owner gave with a request; the session never looks at it. `receipt` goes
+back to `acknowledge` once the news is safe; until then the peer believes it undelivered and will
+tell it again. `ticket` goes back to the gateway session that raised it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Fate(Enum):
+    """What a delivery report says of its part."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    INTERMEDIATE = "intermediate"
+    """Not final (ACCEPTD, ENROUTE, SGIP state 1): keep waiting."""
+
+
+# Both sides
+
+
+@dataclass(slots=True)
+class Bound:
+    """The login succeeded; `version` is what both sides speak, `login` who logged in."""
+
+    version: str
+    login: str = ""
+
+
+@dataclass(slots=True)
+class Malformed:
+    """One PDU could not be read, or came out of turn; it was refused and the session goes on."""
+
+    error: str
+    frame: bytes
+
+
+@dataclass(slots=True)
+class Unanswered:
+    """Written, and no word came back in time.  The peer may well have it.
+
+    While the connection lives a late answer may still follow as Accepted or Rejected.
+    """
+
+    tag: Any
+
+
+@dataclass(slots=True)
+class Closed:
+    """The conversation is over: close the connection.  Always the last event."""
+
+    reason: str
+    error: bool
+
+
+# The client's side
+
+
+@dataclass(slots=True)
+class BindRefused:
+    status: int
+    reason: str
+    retry: bool
+    """False when trying again with the same credentials cannot help."""
+
+
+@dataclass(slots=True)
+class Accepted:
+    tag: Any
+    carrier_id: bytes
+    """What a report will quote, as octets: CMPP 8, SMGP 10, SGIP our own 12, SMPP its text."""
+
+
+@dataclass(slots=True)
+class Rejected:
+    tag: Any
+    status: int
+    code: str
+    """`status` in the contract's spelling: decimal, SMPP 0x%08X."""
+    throttled: bool
+
+
+@dataclass(slots=True)
+class Reported:
+    """A delivery report.
+
+    `keys` are matching keys (see `ids.py`), best first; the first `exact` of them identify the
+    part alone, the others only together with the recipient.
+    """
+
+    keys: tuple[bytes, ...]
+    exact: int
+    fate: Fate
+    code: str
+    to: str
+    receipt: Any
+    done_at: str = ""
+
+
+@dataclass(slots=True)
+class Received:
+    """A message from a subscriber, or one part of it."""
+
+    sender: str
+    to: str
+    content: bytes
+    coding: int
+    udh: bool
+    receipt: Any
+    identity: bytes
+    """The same octets when the carrier delivers this again."""
+    sar: tuple[int, int, int] | None = None
+    """Reference, total and number from SAR TLVs."""
+
+
+# The gateway's side
+
+
+@dataclass(slots=True)
+class LoginAsked:
+    """`status` is 0, or the protocol's own refusal for what is wrong with this login."""
+
+    ticket: Any
+    login: str
+    version: str
+    status: int
+    mode: str = "trx"
+    """`tx`, `rx` or `trx`: which directions this connection is to carry."""
+
+
+@dataclass(slots=True)
+class Submitted:
+    """A part that reached the gateway.
+
+    `fault` is 0, or the result that a strict gateway answers it with, and `why` says what is wrong.
+    """
+
+    ticket: Any
+    to: tuple[str, ...]
+    sender: str
+    content: bytes
+    coding: int
+    udh: bool
+    number: int
+    total: int
+    wants_report: bool
+    fault: int = 0
+    why: str = ""
+    fields: Any = field(default=None, repr=False)
+    """The PDU's body, whole."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """The client answered a report or an inbound message; `result` 0 is yes."""
+
+    tag: Any
+    result: int
+
+
+Event = (
+    Bound
+    | Malformed
+    | Unanswered
+    | Closed
+    | BindRefused
+    | Accepted
+    | Rejected
+    | Reported
+    | Received
+    | LoginAsked
+    | Submitted
+    | Taken
+)

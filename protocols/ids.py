@@ -1,0 +1,99 @@
+"""How a report's id finds the part it is about.
+
+Every protocol has one way to turn the id of an answer into a matching key, one way to show it to
+people, and its own variety of ways in which a report, or a person, may spell it again.  Keys are
+compared within one account only.
+
+* CMPP: the 8 octets; shown as 0x and 16 hex digits.
+* SMGP: the 10 octets; shown as 0x and 20 hex digits.
+* SGIP: time and counter of our own sequence, 8 octets; shown as node:time:counter.  The node
+  word is ours, the same for all of an account's submits, and some gateways alter it in reports.
+* SMPP: text without regard to case and leading zeros.  The answer may hold it in hexadecimal
+  where the report's text has it in decimal, or the other way round.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Form = Literal["auto", "text", "hex", "decimal"]
+"""How SMPP reports write an id: as in the answer, in hexadecimal, in decimal, or any of them."""
+
+_DECIMAL = re.compile(rb"[0-9]{1,20}")
+_HEX = re.compile(rb"[0-9a-f]{1,16}")
+
+
+def key(protocol: str, carrier_id: bytes) -> bytes:
+    """The matching key of an id as the session gave it."""
+    if protocol == "sgip":
+        return carrier_id[4:12]
+    if protocol == "smpp":
+        return carrier_id.lower().lstrip(b"0") or b"0"
+    return carrier_id
+
+
+def show(protocol: str, carrier_id: bytes) -> str:
+    """An id as records and people see it (contract section 5)."""
+    if protocol == "sgip":
+        return ":".join(str(int.from_bytes(carrier_id[i : i + 4])) for i in (0, 4, 8))
+    if protocol == "smpp":
+        return carrier_id.decode("latin-1")
+    return "0x" + carrier_id.hex()
+
+
+def smpp_keys(reported: bytes, form: Form) -> tuple[tuple[bytes, ...], int]:
+    """Keys for the id of an SMPP report's text, best first, and how many of them are exact.
+
+    The conversions need the recipient as a second witness: a short decimal id may well be some
+    other part's hexadecimal one.
+    """
+    same = key("smpp", reported)
+    as_decimal = b"%x" % int(same) if _DECIMAL.fullmatch(same) else None
+    as_hex = b"%d" % int(same, 16) if _HEX.fullmatch(same) else None
+    if form == "text":
+        return (same,), 1
+    if form == "decimal":
+        return ((as_decimal,), 1) if as_decimal is not None else ((same,), 1)
+    if form == "hex":
+        return ((as_hex,), 1) if as_hex is not None else ((same,), 1)
+    found = [same]
+    found += [k for k in (as_decimal, as_hex) if k is not None and k not in found]
+    return tuple(found), 1
+
+
+def spoken(text: str) -> list[bytes]:
+    """Every key that an id typed by a person may stand for, whatever the protocol.
+
+    Takes 0x and hex digits, bare hex digits, decimal, CMPP's 22 digits (time, gateway, sequence),
+    SGIP's node:time:counter or 30 digits, and SMPP's text.
+    """
+    raw = text.strip()
+    keys: list[bytes] = []
+
+    def add(found: bytes) -> None:
+        if found and found not in keys:
+            keys.append(found)
+
+    bare = raw[2:] if raw[:2].lower() == "0x" else raw
+    if re.fullmatch(r"[0-9a-fA-F]{16}|[0-9a-fA-F]{20}", bare):
+        add(bytes.fromhex(bare))
+    if re.fullmatch(r"[0-9]{1,20}", raw) and int(raw) < 2**64:
+        add(int(raw).to_bytes(8))
+    if re.fullmatch(r"[0-9]{22}", raw):
+        month, day, hour, minute, second = (int(raw[i : i + 2]) for i in range(0, 10, 2))
+        gateway, sequence = int(raw[10:17]), int(raw[17:])
+        if month < 16 and day < 32 and hour < 32 and gateway < 2**22 and sequence < 2**16:
+            packed = month << 60 | day << 55 | hour << 50 | minute << 44 | second << 38
+            add((packed | gateway << 16 | sequence).to_bytes(8))
+    words = raw.split(":")
+    if re.fullmatch(r"[0-9]{30}", raw):
+        words = [raw[:10], raw[10:20], raw[20:]]
+    if len(words) == 3 and all(w.isascii() and w.isdigit() and int(w) < 2**32 for w in words):
+        add(b"".join(int(w).to_bytes(4) for w in words[1:]))
+    if re.fullmatch(r"[0-9a-fA-F]{24}", bare):
+        add(bytes.fromhex(bare)[4:])
+    if raw.isascii():
+        for found in smpp_keys(raw.encode(), "auto")[0]:
+            add(found)
+    return keys

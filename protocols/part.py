@@ -1,0 +1,39 @@
+"""One part: what a submit carries, in words that any carrier protocol can spell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Coding(IntEnum):
+    """How `Part.content` is to be read; the values are CMPP's Msg_Fmt (section 9)."""
+
+    ASCII = 0
+    BINARY = 4
+    UCS2 = 8
+    GB18030 = 15
+
+
+@dataclass(slots=True)
+class Part:
+    """At most one wire submit.
+
+    `content` is coded already and starts with its user data header when `udh` is set. `to` is the
+    national number of 11 digits (the session adds 86 where its protocol wants it), `sender` the
+    whole source number. `reference` is that of the concatenation, 0 for a single part; a part of
+    several without `udh` is spelled with SAR TLVs (SMPP only). `payload` asks for
+    message_payload (SMPP only). `expires_at` is in seconds since 1970.
+    """
+
+    to: str
+    sender: str
+    content: bytes
+    coding: Coding = Coding.UCS2
+    udh: bool = False
+    number: int = 1
+    total: int = 1
+    reference: int = 0
+    wants_report: bool = True
+    expires_at: float | None = None
+    payload: bool = False

@@ -1,0 +1,1 @@
+"""What carriers' codes mean: the status code table and its look-up."""

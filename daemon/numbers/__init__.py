@@ -1,0 +1,1 @@
+"""Mobile numbers of mainland China: their one form, and the carrier a prefix was given to."""

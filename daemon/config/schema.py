@@ -1,0 +1,284 @@
+"""The configuration as types: every key, its default, its range and its unit.
+
+This is the one list of what may stand in the file; nothing has a default in two places.
+Ranges are `Meta` bounds, so that the error text can name them; what concerns several keys
+at once is in `rules`.  Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Optional, get_type_hints
+from zoneinfo import ZoneInfo
+
+from msgspec import Meta, Struct, defstruct
+
+from daemon.sim.behaviour import Behaviour
+
+from .secret import Secret
+
+DAY = 86400.0
+
+Carrier = Literal["mobile", "unicom", "telecom", "broadnet"]
+Protocol = Literal["cmpp", "sgip", "smgp", "smpp"]
+Network = IPv4Network | IPv6Network
+
+Seconds = Annotated[float, Meta(gt=0, le=400 * DAY, extra={"unit": "seconds"})]
+ShortSeconds = Annotated[float, Meta(gt=0, le=3600, extra={"unit": "seconds"})]
+Delay = Annotated[float, Meta(ge=0, le=3600, extra={"unit": "seconds"})]
+Rate = Annotated[float, Meta(gt=0, le=100_000, extra={"unit": "parts per second"})]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"\A\w[\w.-]{0,63}\Z",
+        description="1 to 64 letters, digits and _ . -, none of the last two in front",
+    ),
+]
+Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?!\.\.?\Z)[A-Za-z0-9._-]{1,249}\Z",
+        description="a topic name: 1 to 249 of A-Z a-z 0-9 . _ -",
+    ),
+]
+HostPort = Annotated[
+    str,
+    Meta(pattern=r"\A(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:,/]+):[0-9]{1,5}\Z", description="host:port"),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Address(NamedTuple):
+    """Where to listen or connect; written `host:port`, an IPv6 host in brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Daemon(Section, frozen=True, kw_only=True):
+    name: Name = "carrierd"
+    """This instance, in metrics and reports."""
+    state_dir: Path = Path("/var/lib/carrierd")
+    drain_within: Delay = 30.0
+    """SIGTERM: how long answers are awaited."""
+    timezone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+    """Of wire stamps, digests and reports, whatever the host's."""
+    remember_ids: Seconds = 30 * DAY
+    """How long a used job id is known."""
+    join_within: Seconds = 180.0
+    """Inbound parts that stay incomplete are published after this."""
+    archive_after: Seconds = DAY
+    """Finished jobs older than this move from the ledger to the archive files."""
+    retain: Annotated[float, Meta(ge=184 * DAY, le=36500 * DAY, extra={"unit": "seconds"})] = (
+        400 * DAY
+    )
+    """How long archive files are kept.  At least 184 days: the law asks for six months."""
+    codes: Path | None = None
+    """A table of status codes that goes before the one shipped."""
+
+
+class Topics(Section, frozen=True, kw_only=True):
+    jobs: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=16)] = (
+        "sms.jobs.urgent",
+        "sms.jobs",
+    )
+    """Earlier ones are taken first, whatever waits in later ones."""
+    reports: Topic = "sms.reports"
+    inbound: Topic = "sms.inbound"
+    dead: Topic = "sms.dead"
+    parked: Topic = "sms.parked"
+    state: Topic = "sms.state"
+
+
+class Broker(Section, frozen=True, kw_only=True):
+    kind: Literal["kafka", "local"] = "kafka"
+    """`local` is a durable queue inside `state_dir` and needs no server."""
+    bootstrap: Annotated[tuple[HostPort, ...], Meta(min_length=1)] = ("127.0.0.1:9092",)
+    group: Text = "carrierd"
+    commit: Literal["answered", "stored"] = "answered"
+    topics: Topics = Topics()
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: Text | None = None
+    password: Secret | None = None
+    ca_file: Path | None = None
+
+
+class Http(Section, frozen=True, kw_only=True):
+    listen: Address = Address("127.0.0.1", 9464)
+    """/metrics /healthz /readyz /status; port 0 takes a free one."""
+
+
+class Node(Section, frozen=True, kw_only=True):
+    """One gateway address of an account."""
+
+    name: Name
+    host: Text
+    port: Port
+    binds: Annotated[int, Meta(ge=1, le=1000)] = 1
+    priority: Annotated[int, Meta(ge=0, le=1000)] = 1
+    """Lower is preferred; equal priorities share the load."""
+    local_address: str | None = None
+    """The source address to connect from; carriers admit fixed ones."""
+
+
+class Listener(NamedTuple):
+    """What an SGIP account needs so that the carrier can connect to us."""
+
+    address: Address
+    login: str
+    password: Secret
+    allow: tuple[Network, ...]
+
+
+class Account(Section, frozen=True, kw_only=True):
+    """One set of credentials at one carrier, with its nodes and the carrier's quirks."""
+
+    carrier: Carrier
+    protocol: Protocol
+    version: Literal["1.2", "2.0", "3.0", "3.4"]
+    login: Text
+    """SP_Id, client id, system_id."""
+    password: Secret
+    access_number: Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z", description="1 to 20 digits")]
+    """Every source number begins with it."""
+    service_id: Annotated[str, Meta(max_length=10)] = ""
+    rate: Rate
+    """All binds of the account together; each destination counts."""
+    window: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    """Unanswered submits per bind."""
+    answer_within: ShortSeconds = 5.0
+    """A submit without an answer for this long is uncertain."""
+    keepalive: ShortSeconds = 30.0
+    """Silence after which the link is tested."""
+    report_within: Seconds = 3 * DAY
+    """No final report by then: expired."""
+    max_binds: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The most binds of all nodes together; 0: as many as the nodes list."""
+    nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+
+    node_id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    corp_id: Annotated[str, Meta(pattern=r"\A[0-9]{1,5}\Z", description="1 to 5 digits")] | None = (
+        None
+    )
+    listen: Address | None = None
+    listen_login: Text | None = None
+    listen_password: Secret | None = None
+    listen_allow: Annotated[tuple[Network, ...], Meta(min_length=1)] | None = None
+
+    udhi: Literal[1, 64] = 1
+    md5_pad: bool = False
+    """CMPP: the digest takes the login padded to its field."""
+    report_id: Literal["auto", "text", "hex", "decimal"] = "auto"
+    throttle_codes: tuple[Annotated[int, Meta(ge=0, le=0xFFFFFFFF)], ...] = ()
+    """Answers that mean "slower", beside the protocol's own."""
+    encoding: Literal["auto", "ucs2", "gbk", "ascii"] = "auto"
+    long: Literal["udh8", "udh16", "sar", "payload"] = "udh8"
+    bind_mode: Literal["trx", "tx+rx"] = "trx"
+    system_type: Annotated[str, Meta(max_length=12)] = ""
+    signature_by: Literal["client", "gateway"] = "client"
+    max_destinations: Annotated[int, Meta(ge=1, le=99)] = 1
+    adapt: bool = True
+    """Slow down below `rate` while the gateway throttles."""
+    min_rate: Rate | None = None
+    """How far `adapt` may go; a tenth of `rate` when absent."""
+
+    @property
+    def lowest_rate(self) -> float:
+        """Parts per second that `adapt` never goes below."""
+        return self.rate / 10 if self.min_rate is None else self.min_rate
+
+    @property
+    def binds(self) -> int:
+        """Connections to hold, all nodes together."""
+        listed = sum(node.binds for node in self.nodes)
+        return min(listed, self.max_binds) if self.max_binds else listed
+
+    @property
+    def listener(self) -> Listener | None:
+        """SGIP's own listening side; None for the other protocols."""
+        if self.listen is None or self.listen_login is None:
+            return None
+        if self.listen_password is None or self.listen_allow is None:
+            return None
+        return Listener(self.listen, self.listen_login, self.listen_password, self.listen_allow)
+
+
+class Routes(Section, frozen=True, kw_only=True):
+    """Carrier of the number -> accounts, first usable wins."""
+
+    mobile: tuple[str, ...] = ()
+    unicom: tuple[str, ...] = ()
+    telecom: tuple[str, ...] = ()
+    broadnet: tuple[str, ...] = ()
+    default: tuple[str, ...] = ()
+    """For unknown prefixes."""
+    prefixes: Path | None = None
+    """A table of number prefixes that goes before the one shipped."""
+
+
+class Uncertain(Section, frozen=True, kw_only=True):
+    """What was written to the gateway and not answered."""
+
+    hold: Delay = 10.0
+    """How long a report is awaited first."""
+    then: Literal["resend", "wait"] = "resend"
+
+
+_BEHAVIOUR = get_type_hints(Behaviour, include_extras=True)
+
+Override = defstruct(
+    "Override",
+    [(key, Optional[_BEHAVIOUR[key]], None) for key in Behaviour.__struct_fields__],  # noqa: UP045
+    module=__name__,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+)
+"""`[simulate.accounts.<name>]`: what differs for one account; None: nothing."""
+
+
+class Simulate(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `carrierd simulate` does; `run` takes no notice of it."""
+
+    listen: Address | None = None
+    """HTTP for POST /faults, POST /mo and GET /counts; port 0 takes a free one."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """Of the chances: the same seed plays the same faults."""
+    accounts: Mapping[str, Override] = {}  # type: ignore[valid-type]
+
+    def behaviour(self, account: str) -> Behaviour:
+        """What applies to this account: its own settings before the general ones.
+
+        Raises ValueError when they do not go together.
+        """
+        own = self.accounts.get(account)
+        own_or_not = {key: getattr(own, key, None) for key in Behaviour.__struct_fields__}
+        return Behaviour(
+            **{
+                key: getattr(self, key) if value is None else value
+                for key, value in own_or_not.items()
+            }
+        )
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    daemon: Daemon = Daemon()
+    broker: Broker = Broker()
+    http: Http = Http()
+    accounts: Mapping[str, Account] = {}
+    routes: Routes = Routes()
+    uncertain: Uncertain = Uncertain()
+    simulate: Simulate = Simulate()

@@ -118,6 +118,18 @@ class Received:
     """Reference, total and number from SAR TLVs."""
 
 
+@dataclass(slots=True)
+class UserChanged:
+    """A subscriber's standing with the access number changed (SGIP UserRpt); answered already.
+
+    `condition` is 0 for cancelled, 1 for suspended, 2 for restored.
+    """
+
+    number: str
+    to: str
+    condition: int
+
+
 # The gateway's side
 
 
@@ -173,6 +185,7 @@ Event = (
     | Rejected
     | Reported
     | Received
+    | UserChanged
     | LoginAsked
     | Submitted
     | Taken

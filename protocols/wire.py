@@ -63,7 +63,8 @@ class Text(Fixed):
         return raw
 
     def get(self, raw: bytes) -> str:
-        return raw.partition(b"\0")[0].decode("latin-1").rstrip(" ")
+        text = raw.partition(b"\0")[0]
+        return text.decode("latin-1").rstrip(" ") if text else ""
 
 
 class Secret(Text):
@@ -94,8 +95,11 @@ class Octets(Fixed):
 class Sized:
     """A field whose size only the bytes tell.
 
-    `get` raises IndexError when the bytes end too early and ValueError when they cannot be right.
+    `get` raises IndexError when the bytes end too early and ValueError when they cannot be right;
+    `status` is what the protocol's own table answers the latter with, 0 when it has nothing.
     """
+
+    status = 0
 
     def put(self, value: Any) -> bytes:
         raise NotImplementedError
@@ -263,6 +267,7 @@ class _Run:
     def __init__(self, kinds: dict[str, Fixed]) -> None:
         self.struct = struct.Struct("!" + "".join(k.code for k in kinds.values()))
         self.names = list(kinds)
+        self.sizes = [struct.calcsize("!" + k.code) for k in kinds.values()]
         self.values = attrgetter(*kinds)
         self.single = len(kinds) == 1
         self.convert = [(i, k.put, k.get) for i, k in enumerate(kinds.values()) if k.converts]
@@ -286,6 +291,15 @@ class _Run:
         out += values
         return at + self.struct.size
 
+    def cut(self, have: int) -> tuple[str, int]:
+        """The field that `have` octets are too few for, and where in the run it begins."""
+        start = 0
+        for name, size in zip(self.names, self.sizes, strict=True):
+            if start + size > have:
+                return name, start
+            start += size
+        return self.names[-1], start
+
 
 class _One:
     """One field of a size that only the bytes tell."""
@@ -307,6 +321,9 @@ class _One:
             raise ValueError(f"{self.name}: {exc}") from exc
         out.append(value)
         return at
+
+    def cut(self, have: int) -> tuple[str, int]:
+        return self.name, 0
 
 
 class Body:
@@ -336,12 +353,15 @@ class Body:
             for step in cls._plan:
                 at = step.get(buf, at, values)
         except (struct.error, IndexError) as exc:
-            where = step.names[0] if step is not None else ""
+            assert step is not None  # without a step there is nothing to fail
+            where, start = step.cut(len(buf) - at)
+            at += start
             raise DecodeError(
                 f"{cls.__name__}.{where}: cut short, {len(buf) - at} octets left at {at}", offset=at
             ) from exc
         except ValueError as exc:
-            raise DecodeError(f"{cls.__name__}.{exc}", offset=at) from exc
+            status = step.kind.status if isinstance(step, _One) else 0
+            raise DecodeError(f"{cls.__name__}.{exc}", offset=at, status=status) from exc
         return cls(*values)
 
     def show(self) -> dict[str, Any]:

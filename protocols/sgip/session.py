@@ -1,0 +1,144 @@
+"""The SP's own SGIP connection: we dial, log in with type 1 and submit.
+
+Reports and inbound messages come on a connection of the carrier's (`listener.py`); a carrier that
+sends them on this one is understood as well.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from .. import stamp
+from ..errors import EncodeError
+from ..events import Accepted, Rejected
+from ..part import Part
+from ..session import Clock, Limits, State
+from . import inbound, pdus, status
+from .account import SgipAccount
+from .frames import Counter, SgipFrames, result_of
+
+LONGEST_CONTENT = 160
+"""Octets; MessageLength could say more, a short message cannot."""
+
+# One subscriber's Submit, header included, up to its content: the fields of pdus.Submit.
+SUBMIT = struct.Struct("!II12s21s21sB21s5s10sB6s6sBBB16s16sBBBBBI")
+
+
+class SgipSession(SgipFrames):
+    """All sessions of an account take their sequence numbers from one `counter`.
+
+    Raises EncodeError when something of the account does not fit its field.
+    """
+
+    def __init__(
+        self, account: SgipAccount, limits: Limits, clock: Clock, *, counter: Counter
+    ) -> None:
+        super().__init__(limits, clock, node=account.node_id, counter=counter)
+        self.account = account
+        self._throttled = account.throttle_codes
+        self._login = pdus.Bind(
+            login_type=1, login_name=account.login, login_password=account.secret
+        ).encode()
+        # Every field is checked by its declaration here, so that a submit need not.
+        self._constants(account)
+
+    def _constants(self, account: SgipAccount) -> None:
+        body = pdus.Submit(
+            charge_number=account.charge_number,
+            user_number=("86",),
+            corp_id=account.corp_id,
+            service_type=account.service_id,
+            fee_type=account.fee_type,
+            fee_value=account.fee_value,
+            given_value=account.given_value,
+            morelate_to_mt_flag=account.mt_flag,
+            tp_udhi=account.udhi,
+        ).encode()
+        fields = SUBMIT.unpack_from(bytes(20) + body)
+        self._charge = fields[4]
+        self._fees: tuple[Any, ...] = fields[7:15]
+
+    def _bind(self, now: float) -> None:
+        self._send(pdus.BIND, self._sequences.take(now), self._login)
+
+    def _probe(self, now: float) -> None:
+        raise AssertionError("SGIP has no keepalive, and the limit for it is never set")
+
+    def _submit(self, tag: Any, part: Part, now: float) -> bytes:
+        content = part.content
+        if len(content) > LONGEST_CONTENT:
+            raise EncodeError(
+                f"Submit.message_content: {len(content)} octets, at most {LONGEST_CONTENT} allowed"
+            )
+        if part.total > 1 and not part.udh:
+            raise EncodeError(
+                "Submit.message_content: one of several parts needs a user data header"
+            )
+        expire = b""
+        if part.expires_at is not None:
+            expire = stamp.absolute(part.expires_at, self.clock.zone).encode()
+        sender = _digits("sp_number", part.sender)
+        to = b"86" + _digits("user_number", part.to, most=19)
+        sequence = self._sequences.take(now)
+        pdu = SUBMIT.pack(
+            SUBMIT.size + len(content) + 8,
+            pdus.SUBMIT,
+            sequence,
+            sender,
+            self._charge,
+            1,
+            to,
+            *self._fees,
+            expire,
+            b"",
+            1 if part.wants_report else 2,
+            0,
+            self.account.udhi if part.udh else 0,
+            part.coding,
+            0,
+            len(content),
+        )
+        self._expect(sequence, tag, now)
+        self._out.append(pdu + content + bytes(8))
+        return sequence
+
+    def _acknowledge(self, receipt: Any) -> None:
+        command, sequence = receipt
+        self._result(command, sequence, 0)
+
+    def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
+        command = head[1]
+        live = self.state is State.BOUND or self.state is State.CLOSING
+        # Most frequent first.
+        if command == pdus.SUBMIT_RESP and live:
+            result = result_of(pdu)
+            sequence = pdu[8:20]
+            tag = self._answered(sequence, now)
+            if tag is None:
+                return
+            if result == 0:
+                self._emit(Accepted(tag, sequence))
+            else:
+                self._emit(Rejected(tag, result, str(result), result in self._throttled))
+        elif live and command in inbound.COMMANDS:
+            event = inbound.read(command, pdu)
+            if command == pdus.USERRPT:
+                self._result(command, pdu[8:20], 0)
+            self._emit(event)
+        elif command == pdus.BIND_RESP and self.state is State.BINDING:
+            result = pdu[20] if len(pdu) > 20 else status.BAD_LENGTH
+            if result == 0:
+                self._bound("1.2", now, self.account.login)
+            else:
+                retry = result not in status.HOPELESS_LOGINS
+                self._refused(result, status.meaning(result), retry=retry)
+        else:
+            self._on_parting(command, pdu[8:20])
+
+
+def _digits(name: str, value: str, most: int = 21) -> bytes:
+    raw = value.encode("ascii", "replace")
+    if not raw.isdigit() or len(raw) > most:
+        raise EncodeError(f"Submit.{name}: {value!r}, 1 to {most} digits are allowed")
+    return raw

@@ -1,0 +1,126 @@
+"""deliver_sm and data_sm as an ESME gets them: a receipt, or a subscriber's message."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Any
+
+from .. import ids
+from ..errors import DecodeError
+from ..events import Received, Reported
+from ..wire import Tlv
+from . import pdus, receipts, status, tlvs
+
+# esm_class of what a message centre delivers (section 5.2.12).
+KIND = 0x3C
+RECEIPT = 0x04
+INTERMEDIATE = 0x20
+UDHI = 0x40
+
+# The mandatory parameters of pdus.SubmitSm up to sm_length; what it does not match is read by the
+# declaration, which says what is wrong.  One call instead of eighteen fields.
+_DELIVER = re.compile(
+    rb"[^\0]{0,5}\0..([^\0]{0,20})\0..([^\0]{0,20})\0(.)..[^\0]{0,16}\0[^\0]{0,16}\0..(.).(.)",
+    re.DOTALL,
+)
+_PARAMETERS = pdus.OptionalParameters()
+
+
+def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
+    """The event of a whole deliver_sm or data_sm; raises DecodeError.
+
+    A receipt is the command and the sequence number to answer.
+    """
+    found: tuple[Tlv, ...] = ()
+    usual = _DELIVER.match(pdu, 16) if command == pdus.DELIVER_SM else None
+    if usual is not None and usual.end() + usual[5][0] <= len(pdu):
+        source, dest = usual[1].decode("latin-1"), usual[2].decode("latin-1")
+        esm_class, coding = usual[3][0], usual[4][0]
+        at = usual.end()
+        text = pdu[at : (end := at + usual[5][0])]
+        if end < len(pdu):
+            try:
+                found, _ = _PARAMETERS.get(pdu, end)
+            except ValueError as exc:
+                raise DecodeError(
+                    f"deliver_sm.tlv: {exc}", offset=end, status=_PARAMETERS.status
+                ) from exc
+    else:
+        kind = pdus.SubmitSm if command == pdus.DELIVER_SM else pdus.DataSm
+        body = kind.decode(pdu, 16)
+        source, dest = body.source_addr, body.destination_addr
+        esm_class, coding, found = body.esm_class, body.data_coding, body.tlv
+        text = body.short_message if isinstance(body, pdus.SubmitSm) else b""
+    parameters = dict(reversed(found)) if found else {}  # of repeated ones the first counts
+    text = text or parameters.get(tlvs.MESSAGE_PAYLOAD, b"")
+    receipt = (command, int.from_bytes(pdu[12:16], "big"))
+    what = esm_class & KIND
+    if what in (RECEIPT, INTERMEDIATE) or tlvs.RECEIPTED_MESSAGE_ID in parameters:
+        if esm_class & UDHI and text:
+            text = text[text[0] + 1 :]
+        return _report(text, parameters, what != INTERMEDIATE, form, source, receipt)
+    return Received(
+        sender=source,
+        to=dest,
+        content=text,
+        coding=coding,
+        udh=esm_class & UDHI != 0,
+        receipt=receipt,
+        # Nothing on the wire names a delivered message: the same content is the same message.
+        identity=blake2b(pdu[16:], digest_size=8).digest(),
+        sar=sar(parameters),
+    )
+
+
+def _report(
+    text: bytes,
+    parameters: dict[int, bytes],
+    final: bool,
+    form: ids.Form,
+    source: str,
+    receipt: Any,
+) -> Reported:
+    said = receipts.parse(text)
+    state = parameters.get(tlvs.MESSAGE_STATE, b"")
+    word = said.stat
+    if not word and state and state[0] < len(receipts.WORDS):
+        word = receipts.WORDS[state[0]]
+    if not word:
+        raise DecodeError(
+            "receipt: neither stat in its text nor message_state says what became of the message",
+            offset=16,
+            status=status.RX_P_APPN,
+        )
+    named = parameters.get(tlvs.RECEIPTED_MESSAGE_ID, b"").partition(b"\0")[0]
+    keys, exact = _keys(named, said.id, form)
+    return Reported(keys, exact, receipts.fate(word, final=final), word, source, receipt, said.done)
+
+
+def _keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
+    """Keys from the receipted_message_id and from the text, the parameter's first.
+
+    The parameter is exact.  Beside it the text's id is a guess about spelling, and what it looks
+    like may well be another part's id, so it needs the recipient as a witness.
+    """
+    if not named:
+        return ids.smpp_keys(said, form) if said else ((), 0)
+    if form == "auto" and (not said or said == named):
+        return ids.smpp_keys(named, form)
+    keys = [ids.key("smpp", named)]
+    others = ids.smpp_keys(said, form)[0] if said else ()
+    if form == "auto":
+        others += ids.smpp_keys(named, form)[0]
+    keys += [key for key in dict.fromkeys(others) if key != keys[0]]
+    return tuple(keys), 1
+
+
+def sar(parameters: dict[int, bytes]) -> tuple[int, int, int] | None:
+    reference = parameters.get(tlvs.SAR_MSG_REF_NUM)
+    total = parameters.get(tlvs.SAR_TOTAL_SEGMENTS)
+    number = parameters.get(tlvs.SAR_SEGMENT_SEQNUM)
+    if not reference or not total or not number:
+        return None
+    found = tuple(int.from_bytes(raw, "big") for raw in (reference, total, number))
+    # Section 5.3.2.23: values that make no sense are to be ignored.
+    return (found[0], found[1], found[2]) if 1 <= found[2] <= found[1] <= 255 else None

@@ -1,0 +1,1 @@
+"""The carrier daemon: policy and plumbing around the pure protocols."""

@@ -1,0 +1,296 @@
+"""One account while the daemon runs: its links, its pace, and what it is given to write.
+
+Links pull.  Whenever there may be room (an answer came, a token is due, a message was queued) the
+account deals what waits to its links in turn, so that fair shares and failover need no deciding:
+a link that is gone, frozen or slow simply takes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Protocol
+
+from protocols.text.references import References
+
+from .config import Account as Settings
+from .link import Link
+from .model import LANES, Message, Part, PartState
+from .pacing import Pacer
+from .prepare import Refusal, prepare
+from .queues import Lanes, RouteQueue, Turns
+
+CLAIM_AHEAD = 0.02
+"""Seconds: a claim needs about one commit until it may be written."""
+
+Claimed = list[tuple[Link, Message, list[Part]]]
+
+
+class Desk(Protocol):
+    """What an account needs of the engine."""
+
+    def unfit(self, message: Message, code: str, reason: str) -> None:
+        """The message cannot go to this account at all."""
+
+    def still_wanted(self, message: Message) -> bool:
+        """False when the message expired or was settled; the engine took note."""
+
+    def claim(self, claimed: Claimed) -> None:
+        """Write ahead that these may go out; the links are loaded once that is durable."""
+
+    def refill(self, queue: RouteQueue, lane: int) -> None:
+        """Read spilled messages back from the ledger."""
+
+
+class Account:
+    """`queues` are those of the routes that this account serves now."""
+
+    def __init__(self, name: str, settings: Settings, desk: Desk, now: float) -> None:
+        self.name = name
+        self.settings = settings
+        self.desk = desk
+        self.pacer = Pacer(settings.rate, settings.lowest_rate, now)
+        width = 0x10000 if settings.long in ("udh16", "sar") else 0x100
+        self.references = References(random.getrandbits(32), width=width)
+        self.links: list[Link] = []
+        """Those that are bound and may submit."""
+        self.idle: Callable[[], bool] = lambda: False
+        """Wakes a bind that its gateway closed idle (SGIP); True when there was one."""
+        self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
+        self.queues: list[RouteQueue] = []
+        self.draining = False
+        """Nothing new is dealt out any more."""
+        self.bound = Lanes()
+        """Messages that were written here before and have parts to write again."""
+        self._later: list[tuple[float, int, Message]] = []
+        self._order = count()
+        self._turn = 0
+        self._turns = Turns()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._nudged = False
+
+    @property
+    def protocol(self) -> str:
+        return self.settings.protocol
+
+    @property
+    def report_within(self) -> float:
+        return self.settings.report_within
+
+    @property
+    def own_waiting(self) -> int:
+        """Messages that were written here before and wait to be again."""
+        again = sum(len(link.again) for link in self.links)
+        return len(self.bound) + len(self._later) + again
+
+    @property
+    def waiting(self) -> int:
+        """Messages that this account is given now and that wait."""
+        return sum(map(len, self.queues)) + self.own_waiting
+
+    def takers(self) -> list[Link]:
+        """Links of the best priority that has any."""
+        if len(self.links) < 2:
+            return self.links
+        best = min(self.priorities.get(link.label, 0) for link in self.links)
+        return [link for link in self.links if self.priorities.get(link.label, 0) == best]
+
+    # Work
+
+    def again(self, message: Message, delay: float, now: float) -> None:
+        """Parts of a message that was written here may be written once more, after `delay`."""
+        if delay > 0:
+            due = now + delay * random.uniform(0.8, 1.2)
+            heapq.heappush(self._later, (due, next(self._order), message))
+            self._arm(due)
+        else:
+            self._ready_again(message)
+            self.pull(now)
+
+    def _ready_again(self, message: Message) -> None:
+        link = message.link
+        if link is not None and link.bound and link.writes:
+            link.again.put_back(message)
+        else:
+            self.bound.put_back(message)
+
+    def pull(self, now: float) -> None:
+        """Deal what waits to the links that have room, and write what is ready."""
+        while self._later and self._later[0][0] <= now:
+            self._ready_again(heapq.heappop(self._later)[2])
+        links = self.takers()
+        if links:
+            self._deal(links, now)
+            for link in links:
+                if link.has_ready:
+                    link.flush(now)
+            self._schedule(links, now)
+        elif self.has_waiting():
+            self.idle()
+        if self._later:
+            self._arm(self._later[0][0])
+
+    def nudge(self) -> None:
+        """Something was queued in the middle of other work: look at the end of this turn."""
+        if not self._nudged:
+            self._nudged = True
+            asyncio.get_running_loop().call_soon(self._on_nudge)
+
+    def _on_nudge(self) -> None:
+        self._nudged = False
+        self.pull(asyncio.get_running_loop().time())
+
+    def has_waiting(self) -> bool:
+        return bool(
+            len(self.bound)
+            or any(len(queue.lanes) for queue in self.queues)
+            or any(len(link.again) for link in self.links)
+        )
+
+    def _deal(self, links: Sequence[Link], now: float) -> None:
+        if self.draining:
+            return
+        if not self.has_waiting():
+            self._refill()
+            return
+        reserved = sum(link.reserved for link in self.links)
+        budget = self.pacer.soon(CLAIM_AHEAD, now) - reserved
+        if budget < 1:
+            return
+        claimed: Claimed = []
+        places = len(links)
+        share = -(-budget // places)
+        self._turn += 1
+        for place in range(places):
+            link = links[(self._turn + place) % places]
+            room = min(link.room(now), share, budget)
+            empty = link.session.unanswered + link.reserved == 0
+            sources = self._sources(link)
+            while room > 0 and budget > 0:
+                found = self._turns.next(sources)
+                if found is None:
+                    break
+                message, source = found
+                parts = self._parts(message)
+                if not parts:
+                    continue
+                if len(parts) > room and not (empty and link.room(now) > 0):
+                    source.put_back(message)
+                    break
+                empty = False
+                link.reserved += len(parts)
+                message.link = link
+                message.out += len(parts)
+                for part in parts:
+                    part.state = PartState.WRITTEN
+                claimed.append((link, message, parts))
+                room -= len(parts)
+                budget -= len(parts)
+        self._refill()
+        if claimed:
+            self.desk.claim(claimed)
+
+    def _sources(self, link: Link) -> list[Lanes]:
+        """Where messages for a link come from; routes take turns."""
+        queues = self.queues
+        if len(queues) > 1:
+            queues.append(queues.pop(0))
+        return [link.again, self.bound, *[queue.lanes for queue in queues]]
+
+    def _parts(self, message: Message) -> list[Part]:
+        """What of the message is to be written now; empty when it was dealt with otherwise."""
+        if not self.desk.still_wanted(message):
+            return []
+        if not message.written or any(
+            p.wire is None and p.state is PartState.UNSENT for p in message.parts
+        ):
+            try:
+                prepare(message, self.name, self.settings, self.references)
+            except Refusal as exc:
+                self.desk.unfit(message, exc.code, str(exc))
+                return []
+        return message.unsent
+
+    def _refill(self) -> None:
+        for queue in self.queues:
+            for lane in range(LANES):
+                if queue.spilled[lane] and queue.wants_refill(lane):
+                    self.desk.refill(queue, lane)
+
+    # Time
+
+    def _schedule(self, links: Sequence[Link], now: float) -> None:
+        """Look again when the pace allows, if only the pace is in the way."""
+        writable = any(link.has_ready and link.session.room > 0 for link in links)
+        takable = self.has_waiting() and any(link.room(now) > 0 for link in links)
+        if writable or takable:
+            at = self.pacer.next_at(now)
+            if at > now:
+                self._arm(at)
+        elif self.has_waiting() and any(link.ramping for link in links):
+            self._arm(now + 0.1)
+
+    def _arm(self, at: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer_at <= at and self._timer_at > loop.time():
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.pull(max(asyncio.get_running_loop().time(), self._timer_at))
+
+    def stop(self) -> None:
+        """No more timers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Links
+
+    def joined(self, link: Link) -> None:
+        """The link is bound."""
+        if link.writes and link not in self.links:
+            self.links.append(link)
+
+    def left(self, link: Link) -> list[Message]:
+        """The link is gone; what it was to write goes back to wait.
+
+        Returns messages that were never written: they follow their route again.
+        """
+        if link in self.links:
+            self.links.remove(link)
+        free: dict[int, Message] = {}
+        for message, part in link.unload():
+            message.out -= 1
+            part.state = PartState.UNSENT
+            free.setdefault(message.mid, message)
+        for message in link.again.clear():
+            free.setdefault(message.mid, message)
+        routed = []
+        for message in reversed(list(free.values())):
+            message.link = None
+            if message.final:
+                continue
+            if message.written:
+                self.bound.put_back(message)
+            else:
+                routed.append(message)
+        return routed
+
+    def recall(self) -> list[Message]:
+        """Messages here that were never written, to follow their route again."""
+        kept: list[Message] = []
+        free: list[Message] = []
+        for message in self.bound.clear():
+            (kept if message.written else free).append(message)
+        for message in kept:
+            self.bound.append(message)
+        return free

@@ -1,0 +1,401 @@
+"""The daemon, wired: the only module that knows everything; built, started, stopped in reverse.
+
+No decision about a message is made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from importlib.metadata import version
+
+import structlog
+
+from protocols.events import Event, Received
+from protocols.session import Clock
+
+from .account import Account
+from .alarms import Alarms
+from .broker import broker as broker_of
+from .broker import topics as topics_of
+from .broker.base import Broker, Place
+from .carriers import listener as listener_of
+from .carriers import maker
+from .changes import Changes
+from .claims import Claims
+from .clock import Stamps, wall
+from .codes.lookup import Codes
+from .config import Address, Config
+from .correlate import Correlate
+from .engine import Engine
+from .http import Http
+from .inbound import Inbound
+from .intake import Intake
+from .ledger import Ledger
+from .ledger.rows import Event as OutEvent
+from .link import Link
+from .listen import Listener
+from .metrics import Metrics, registry
+from .model import Message, Part
+from .numbers.plan import Plan
+from .offsets import Offsets
+from .outbox import Outbox
+from .pool import Pool
+from .queues import RouteQueue
+from .records import Records
+from .recovery import durable, recover
+from .refill import Refill
+from .router import Router
+from .settle import Settle
+from .status import Status
+from .sweep import Sweep
+from .tally import Tally
+from .ticker import Ticker
+
+log = structlog.get_logger()
+
+
+class Stopped(Exception):  # noqa: N818  # an end, not a fault of the caller
+    """A part of the daemon ended that must not; the cause says why."""
+
+
+class App:
+    """`broker` is for tests that bring their own; else the configuration says which."""
+
+    def __init__(self, config: Config, broker: Broker | None = None) -> None:
+        self.config = config
+        self.loop = asyncio.get_running_loop()
+        self.tally = Tally()
+        self.broker = broker if broker is not None else broker_of(config)
+        self.stamps = Stamps(config.daemon.timezone)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+        self._build()
+
+    # Building
+
+    def _build(self) -> None:
+        config = self.config
+        now = self.loop.time()
+        topics = config.broker.topics
+        self.outlet = self.broker.outlet([topics.reports, topics.inbound, topics.dead])
+        self.ledger = Ledger.open(
+            config.daemon.state_dir,
+            on_events=self._publish,
+            on_commit=self.tally.commit.observe,
+            remember_ids=config.daemon.remember_ids,
+        )
+        self.outbox = Outbox(self.outlet, self.ledger.told)
+        self.offsets = Offsets()
+        self.alarms = Alarms(wall())
+        self.source = self.broker.source(topics.jobs, on_revoked=self._revoked)
+        settings = config.accounts
+        self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})
+        self.correlate = Correlate(self._evict)
+        self.settle = Settle(
+            accounts=settings,
+            codes=Codes(config.daemon.codes),
+            records=self.records,
+            topic=topics.reports,
+            hold=config.uncertain.hold,
+            resend=config.uncertain.then == "resend",
+            tally=self.tally,
+            again=self._again,
+            closed=self._closed,
+            doubt=self._doubt,
+            unheld=self._unheld,
+        )
+        self.engine = Engine(
+            ledger=self.ledger,
+            settle=self.settle,
+            correlate=self.correlate,
+            offsets=self.offsets,
+            alarms=self.alarms,
+            claims=Claims(time.time_ns() // 1000),
+            tally=self.tally,
+            stored_is_safe=config.broker.commit == "stored",
+            inbound=self._inbound,
+            refill=self._refill,
+            requeue=self._requeue,
+            on_connection=self._on_connection,
+        )
+        self.accounts = {
+            name: Account(name, account, self.engine, now) for name, account in settings.items()
+        }
+        self.engine.accounts = self.accounts
+        self.pool = Pool(
+            self.accounts,
+            {name: maker(account, self._clock) for name, account in settings.items()},
+            self.engine,
+            attach=self.engine.attach,
+            detach=self.engine.detach,
+            rerouted=self._rerouted,
+            freed=self._requeue,
+            tally=self.tally,
+        )
+        self.router = Router(config.routes, self.accounts, self.pool.usable)
+        self.refill = Refill(self.ledger, self.engine, self.router)
+        self.inbound = Inbound(
+            accounts=self.accounts,
+            records=self.records,
+            stamps=self.stamps,
+            topic=topics.inbound,
+            join_within=config.daemon.join_within,
+            tally=self.tally,
+            wall=wall,
+        )
+        self.intake = Intake(
+            source=self.source,
+            engine=self.engine,
+            router=self.router,
+            plan=Plan(config.routes.prefixes),
+            tally=self.tally,
+            dead_topic=topics.dead,
+            later_topics=topics.jobs[1:],
+            seq=self.ledger.last_seq() + 1,
+        )
+        self.status = Status(
+            accounts=self.accounts,
+            pool=self.pool,
+            router=self.router,
+            stamps=self.stamps,
+            broker_connected=lambda: self.outlet.connected,
+            now=self.loop.time,
+        )
+        self.ticker = Ticker(
+            engine=self.engine,
+            alarms=self.alarms,
+            inbound=self.inbound,
+            offsets=self.offsets,
+            source=self.source,
+            status=self.status,
+            tally=self.tally,
+            now=self.loop.time,
+        )
+        self.sweep = Sweep(self.ledger, config.daemon)
+        metrics = Metrics(
+            tally=self.tally,
+            accounts=self.accounts,
+            pool=self.pool,
+            router=self.router,
+            job_topics=tuple(topics.jobs),
+            uncertain=self.correlate.in_doubt,
+            lag=self.source.lag,
+            outbox=lambda: self.outbox.waiting,
+            name=config.daemon.name,
+            version=version("carrierd"),
+        )
+        self.http = Http(registry(metrics), self.status.not_ready, self.status.show)
+        self.listeners = [
+            self._listener(address)
+            for address in sorted(
+                {account.listen for account in settings.values() if account.listen is not None}
+            )
+        ]
+
+    def _listener(self, address: Address) -> Listener:
+        accounts = {
+            account.settings.listen_login or "": account
+            for account in self.accounts.values()
+            if account.settings.listen == address
+        }
+        logins: dict[str, tuple[str, object]] = {}
+        for login, account in accounts.items():
+            password = account.settings.listen_password
+            assert password is not None, "the configuration demands it beside `listen`"
+            logins[login] = (password.reveal(), account)
+        any_account = next(iter(accounts.values()))
+        return Listener(
+            address.host,
+            address.port,
+            accounts,
+            listener_of(logins, any_account.settings, self._clock),
+            self.engine,
+            self.engine.attach,
+            self.engine.detach,
+        )
+
+    def _clock(self) -> Clock:
+        return Clock(wall() - self.loop.time(), self.config.daemon.timezone)
+
+    # Running
+
+    async def start(self) -> None:
+        """Raises BrokerError, LedgerError and OSError: what cannot be opened at start."""
+        if self.config.broker.kind == "local":
+            await self.broker.create(topics_of(self.config))
+        await self.outlet.start()
+        await self.source.start()
+        await recover(self.ledger, self.engine, self.router, self.outbox, self.inbound)
+        for listener in self.listeners:
+            await listener.start()
+        await self.http.start(*self.config.http.listen)
+        self._run("outbox", self.outbox.run())
+        self._run("ticker", self.ticker.run())
+        self._run("refill", self.refill.run())
+        self._run("sweep", self.sweep.run())
+        self.pool.start()
+        self._run("intake", self.intake.run())
+        log.info(
+            "started",
+            name=self.config.daemon.name,
+            accounts=len(self.accounts),
+            http=self.http.port,
+        )
+
+    async def run(self) -> int:
+        """From start to the end of the drain; returns the exit status of `carrierd run`."""
+        await self.start()
+        stop = asyncio.create_task(self._stopped())
+        ends: list[asyncio.Future[None]] = [stop, self.ledger.failed, *self._tasks]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        cause = self._failure()
+        stop.cancel()
+        if cause is not None:
+            log.critical("stopping", error=str(cause) or repr(cause), exc_info=cause)
+            await self._abandon()
+            raise Stopped(str(cause)) from cause
+        return await self.drain()
+
+    async def _stopped(self) -> None:
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Drain and end; what SIGTERM does."""
+        self._stopping.set()
+
+    def _failure(self) -> BaseException | None:
+        if self.ledger.failed.done():
+            return self.ledger.failed.exception()
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
+    def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    # Stopping
+
+    async def drain(self) -> int:
+        """No new jobs, answers awaited, everything told; 0, or 1 when that took too long."""
+        within = self.config.daemon.drain_within
+        deadline = self.loop.time() + within
+        log.info("draining", within=within)
+        self.status.draining = True
+        self.intake.stopping = True
+        for account in self.accounts.values():
+            account.draining = True
+        await self._end_task("intake", deadline)
+        self._unload()
+        clean = await self._answered_by(deadline)
+        await self.engine.reports.settled()
+        await durable(self.ledger)
+        for listener in self.listeners:
+            await listener.stop()
+        await self.pool.stop()
+        await self.engine.reports.settled()
+        await durable(self.ledger)
+        try:
+            async with asyncio.timeout(max(1.0, deadline - self.loop.time())):
+                await self.outbox.flushed()
+        except TimeoutError:
+            clean = False
+        self.ticker.commit_offsets()
+        await self._close()
+        log.info("stopped", clean=clean)
+        return 0 if clean else 1
+
+    async def _answered_by(self, deadline: float) -> bool:
+        """Wait for the answers that are owed; whether all came."""
+        while self._unanswered():
+            if self.loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def _unload(self) -> None:
+        """What is claimed and not written yet waits in the ledger, and is not in doubt there."""
+        c = Changes()
+        for account in self.accounts.values():
+            for link in list(account.links):
+                for message, part in link.unload():
+                    self.engine.taken_back(message, part, c)
+        self.engine.commit(c)
+
+    def _unanswered(self) -> bool:
+        return any(
+            link.session.unanswered or link.reserved
+            for account in self.accounts.values()
+            for link in account.links
+        )
+
+    async def _end_task(self, name: str, deadline: float) -> None:
+        for task in self._tasks:
+            if task.get_name() == name:
+                await asyncio.wait([task], timeout=max(0.1, deadline - self.loop.time()))
+
+    async def _abandon(self) -> None:
+        """Something failed: close what can be closed, promise nothing."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for account in self.accounts.values():
+            account.stop()
+            for link in list(account.links):
+                link.abort()
+        await self.http.stop()
+
+    async def _close(self) -> None:
+        for account in self.accounts.values():
+            account.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.http.stop()
+        await self.source.close()
+        await self.outlet.close()
+        await self.sweep.close()
+        await self.ledger.close()
+
+    # What the parts tell each other, where one cannot know the other when it is built
+
+    def _publish(self, n: int, events: list[OutEvent]) -> None:
+        self.outbox.put(n, events)
+
+    def _revoked(self, places: frozenset[Place]) -> None:
+        self.ticker.commit_offsets()
+        for topic, partition in places:
+            self.offsets.forget(topic, partition)
+
+    def _evict(self, message: Message) -> None:
+        self.engine.evict(message)
+
+    def _again(self, message: Message, delay: float) -> None:
+        self.engine.again(message, delay)
+
+    def _closed(self, message: Message) -> None:
+        self.engine.closed(message)
+
+    def _doubt(self, message: Message, part: Part, comes: bool) -> None:
+        self.correlate.doubt(message, part, comes)
+
+    def _unheld(self, message: Message) -> None:
+        self.intake.unhold(message)
+
+    def _inbound(self, account: Account, link: Link, event: Received, c: Changes) -> None:
+        self.inbound.came(account, link, event, c)
+
+    def _refill(self, queue: RouteQueue, lane: int) -> None:
+        self.refill.ask(queue, lane)
+
+    def _requeue(self, message: Message) -> None:
+        self.router.requeue(message)
+
+    def _on_connection(self, account: Account, link: Link, event: Event, now: float) -> None:
+        self.pool.on_event(account, link, event, now)
+
+    def _rerouted(self) -> None:
+        for account in self.router.changed():
+            account.nudge()

@@ -1,0 +1,207 @@
+"""One bind of an account to a node: connecting, logging in, staying up, coming back.
+
+Refused credentials end the attempts at once, because a carrier locks accounts that go on trying;
+it is looked at again every few minutes, in case the refusal was the gateway's trouble.  Everything
+else is tried again with a growing, jittered delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import structlog
+
+from protocols.events import BindRefused, Bound, Closed, Event, Malformed
+from protocols.session import Session
+
+from .account import Account
+from .clock import wall
+from .config import Node
+from .link import Link, Owner
+
+log = structlog.get_logger()
+
+CONNECT_WITHIN = 10.0
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+REFUSED_DELAY = 300.0
+"""Seconds between attempts with credentials that were refused."""
+
+
+def backoff() -> Iterator[float]:
+    """Doubling, spread so that a carrier's binds do not all return at once."""
+    delay = FIRST_DELAY
+    while True:
+        yield delay * random.uniform(0.5, 1.0)
+        delay = min(LONGEST_DELAY, delay * 2)
+
+
+class Changed(Protocol):
+    """Who is told when a bind may or may not be used any more."""
+
+    def bind_opened(self, bind: Bind, link: Link) -> None: ...
+    def bind_up(self, bind: Bind, link: Link) -> None: ...
+    def bind_down(self, bind: Bind, link: Link | None) -> None: ...
+
+
+class Bind:
+    """`make` gives a new session for each connection; `mode` is trx, tx or rx.
+
+    `state` is one of connecting, login, bound, idle, backoff, refused, closed; `since` the wall
+    time of entering it.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        node: Node,
+        number: int,
+        mode: str,
+        make: Callable[[str], Session],
+        owner: Owner,
+        changed: Changed,
+    ) -> None:
+        self.account = account
+        self.node = node
+        self.number = number
+        self.mode = mode
+        self.make = make
+        self.owner = owner
+        self.changed = changed
+        self.link: Link | None = None
+        self.state = "connecting"
+        self.since = wall()
+        self.last_error: str | None = None
+        self.refused = False
+        self.was_up = False
+        self.wanted = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        return f"{self.account.name}/{self.node.name}#{self.number}"
+
+    @property
+    def writes(self) -> bool:
+        return self.mode != "rx"
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take submits, or could after a connect that nobody asked for yet."""
+        if not self.writes:
+            return False
+        return self.state == "idle" or (self.link is not None and self.link.bound)
+
+    async def run(self) -> None:
+        """Keep the bind up until `stop`, or until the task is cancelled."""
+        delays = backoff()
+        while not self._stopping.is_set():
+            await self._connect()
+            link = self.link
+            if link is not None:
+                await asyncio.shield(link.closed)
+                if link.bound_at is not None:
+                    delays = backoff()
+                if await self._idle(link):
+                    continue
+            self.link = None
+            if self._stopping.is_set():
+                break
+            if self.refused:
+                self._enter("refused")
+                await asyncio.sleep(REFUSED_DELAY * random.uniform(0.9, 1.1))
+            else:
+                self._enter("backoff")
+                await asyncio.sleep(next(delays))
+        self._enter("closed")
+
+    async def _connect(self) -> None:
+        self.link = None
+        self.refused = False
+        self._enter("connecting")
+        loop = asyncio.get_running_loop()
+        local = (self.node.local_address, 0) if self.node.local_address else None
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                _, link = await loop.create_connection(
+                    self._make_link, self.node.host, self.node.port, local_addr=local
+                )
+        except (OSError, TimeoutError) as exc:
+            where = f"{self.node.host}:{self.node.port}"
+            reason = "no answer" if isinstance(exc, TimeoutError) else str(exc)
+            self._failed(f"cannot connect to {where}: {reason}")
+            self.changed.bind_down(self, None)
+            return
+        self.link = link
+        self._enter("login")
+
+    def _make_link(self) -> Link:
+        link = Link(
+            self.node.name,
+            self.make(self.mode),
+            self.owner,
+            self.account.pacer,
+            writes=self.writes,
+        )
+        self.changed.bind_opened(self, link)
+        return link
+
+    async def _idle(self, link: Link) -> bool:
+        """SGIP: a gateway may close what is idle; come back when there is something to send."""
+        if self.account.protocol != "sgip" or self._stopping.is_set():
+            return False
+        if link.bound_at is None or link.failed:
+            return False
+        self.link = None
+        self._enter("idle")
+        self.wanted.clear()
+        self.changed.bind_down(self, None)
+        await self.wanted.wait()
+        return True
+
+    # What the engine tells
+
+    def on_event(self, link: Link, event: Event, now: float) -> None:
+        """Of the connection itself: logged in, refused, closed, or something malformed."""
+        if isinstance(event, Bound):
+            link.bound_at = now
+            link.ramping = self.was_up and bool(self.account.links)
+            self.was_up = True
+            self.last_error = None
+            self._enter("bound")
+            log.info("bound", bind=self.name, version=event.version)
+            self.changed.bind_up(self, link)
+        elif isinstance(event, BindRefused):
+            self.refused = not event.retry
+            self._failed(f"login refused: {event.reason}")
+            if self.refused:
+                log.error("credentials refused", bind=self.name, status=event.status, alarm=True)
+        elif isinstance(event, Malformed):
+            log.warning("malformed PDU", bind=self.name, error=event.error)
+        elif isinstance(event, Closed):
+            link.failed = event.error
+            if event.error:
+                self._failed(event.reason)
+            else:
+                log.info("closed", bind=self.name, reason=event.reason)
+            self.changed.bind_down(self, link)
+
+    def stop(self) -> None:
+        """Say goodbye and do not come back."""
+        self._stopping.set()
+        self.wanted.set()
+        if self.link is not None:
+            self.link.close()
+
+    def _failed(self, error: str) -> None:
+        if error != self.last_error:
+            log.warning("bind failed", bind=self.name, error=error)
+        self.last_error = error
+
+    def _enter(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.since = wall()

@@ -1,0 +1,52 @@
+"""Where jobs come from and where reports go: a Kafka, or a durable queue in a directory."""
+
+from __future__ import annotations
+
+from daemon.broker.base import Broker, Topic
+from daemon.config import Config
+
+__all__ = ["broker", "topics"]
+
+LONGEST = 2 << 20
+"""Bytes of the longest record on topics that carry a job inside: a job has up to 1 MiB by
+Kafka's default, and is a third longer in base64."""
+
+
+def broker(config: Config, *, partitions: int = 6, replicas: int = 0) -> Broker:
+    """The broker that the configuration names; nothing is opened yet.
+
+    `partitions` and `replicas` are for topics that it is asked to make; 0 replicas: three, or
+    as many as there are brokers.
+    """
+    section = config.broker
+    if section.kind == "local":
+        from daemon.broker.local import RETAIN, LocalBroker
+
+        kept = (section.topics.reports, section.topics.inbound, section.topics.dead)
+        return LocalBroker(config.daemon.state_dir / "broker", dict.fromkeys(kept, RETAIN))
+    from daemon.broker.kafka import KafkaBroker, KafkaSettings
+
+    settings = KafkaSettings(
+        bootstrap=section.bootstrap,
+        group=section.group,
+        client_id=f"carrierd-{config.daemon.name}",
+        security=section.security,
+        sasl_mechanism=section.sasl_mechanism,
+        username=section.username,
+        password=section.password.reveal() if section.password is not None else None,
+        ca_file=str(section.ca_file) if section.ca_file is not None else None,
+    )
+    return KafkaBroker(settings, partitions, replicas)
+
+
+def topics(config: Config) -> list[Topic]:
+    """All topics that the configuration names, as they should be made."""
+    names = config.broker.topics
+    return [
+        *(Topic(name) for name in names.jobs),
+        Topic(names.reports),
+        Topic(names.inbound),
+        Topic(names.dead, longest=LONGEST),
+        Topic(names.parked, longest=LONGEST),
+        Topic(names.state, compact=True),
+    ]

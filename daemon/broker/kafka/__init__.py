@@ -1,0 +1,51 @@
+"""Apache Kafka.  The only package of the daemon that imports a Kafka client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..base import Placed, Topic
+from .outlet import KafkaOutlet
+from .seldom import hush
+from .settings import KafkaSettings
+from .source import KafkaSource
+from .tail import KafkaTail
+from .topics import create, describe
+
+__all__ = ["KafkaBroker", "KafkaOutlet", "KafkaSettings", "KafkaSource", "KafkaTail"]
+
+hush()
+
+
+class KafkaBroker:
+    """See `daemon.broker.base.Broker`.
+
+    `partitions` and `replicas` are for the topics it makes; 0 replicas: three, or as many as
+    there are brokers.
+    """
+
+    def __init__(self, settings: KafkaSettings, partitions: int = 6, replicas: int = 0) -> None:
+        self.settings = settings
+        self._partitions = partitions
+        self._replicas = replicas
+
+    def source(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: Placed | None = None,
+        on_revoked: Placed | None = None,
+    ) -> KafkaSource:
+        return KafkaSource(self.settings, topics, on_assigned=on_assigned, on_revoked=on_revoked)
+
+    def outlet(self, topics: Sequence[str]) -> KafkaOutlet:
+        return KafkaOutlet(self.settings, topics)
+
+    def tail(self, topic: str) -> KafkaTail:
+        return KafkaTail(self.settings, topic)
+
+    async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
+        return await describe(self.settings, names)
+
+    async def create(self, topics: Sequence[Topic]) -> None:
+        await create(self.settings, topics, self._partitions, self._replicas)

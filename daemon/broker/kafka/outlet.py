@@ -1,0 +1,304 @@
+"""Records to a Kafka: acknowledged by all replicas, once each, in order per key.
+
+aiokafka's `send` makes a future for every record and costs eight times as much as filling
+a batch oneself.  So each partition has a `_Lane`: what is published gathers in it while the
+batch before is on its way, and goes as one batch.  The producer numbers batches
+(idempotence), so one that is repeated because its answer was lost is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    ProducerClosed,
+    RecordListTooLargeError,
+)
+
+from ..base import JSON, BrokerError, RecordsRefused
+from .partition import partition
+from .settings import KafkaSettings
+from .topics import require
+
+BATCH = 512 * 1024  # bytes before compression, well below a broker's usual limit of 1 MiB
+RETRY_AFTER = 0.5
+LOOK_EVERY = 1.0
+LEAVE_WITHIN = 5.0
+
+# What a broker says of the batch itself: it will say the same next time.
+FOR_EVER = (
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
+
+log = structlog.get_logger()
+
+
+class _Ticket:
+    """One `publish` call: done when nothing of it is left to settle."""
+
+    __slots__ = ("done", "left", "refused")
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.refused: dict[int, str] = {}
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, count: int) -> None:
+        self.left -= count
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
+_Waiting = tuple[_Ticket, int, bytes | None, bytes, int, list[tuple[str, bytes]]]
+
+
+class _Lane:
+    """What waits for one partition, in order, and the task that sends it."""
+
+    __slots__ = ("filled", "task", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Waiting] = deque()
+        self.filled = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class KafkaOutlet:
+    """See `daemon.broker.base.Outlet`."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = tuple(topics)
+        self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._connected = False
+        self._acked_at = -math.inf
+        self._look: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    async def start(self) -> None:
+        await require(self._settings, self._topics)
+        try:
+            self._producer = await self._open()
+        except (KafkaError, TimeoutError) as exc:
+            raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
+        self._connected = True
+        self._look = asyncio.create_task(self._watch(), name="kafka outlet watch")
+
+    async def publish(
+        self, records: Sequence[tuple[str, bytes | None, bytes]], content_type: str = JSON
+    ) -> None:
+        if not records:
+            return
+        topics = {topic for topic, _, _ in records}
+        counts = {topic: await self._partitions(topic) for topic in topics}
+        if self._closed:
+            raise self._not_open()
+        ticket = _Ticket(len(records))
+        headers = [("content-type", content_type.encode("latin-1"))]
+        now = int(time.time() * 1000)
+        lanes = self._lanes
+        for index, (topic, key, value) in enumerate(records):
+            count = counts[topic]
+            if count == 1:
+                number = 0
+            elif key is None:
+                number = random.randrange(count)
+            else:
+                number = partition(key, count)
+            lane = lanes.get((topic, number))
+            if lane is None:
+                lane = self._lane(topic, number)
+            lane.waiting.append((ticket, index, key, value, now, headers))
+            lane.filled.set()
+        await ticket.done
+        if ticket.refused:
+            raise RecordsRefused(ticket.refused)
+
+    async def close(self) -> None:
+        """What is not acknowledged by then fails with BrokerError."""
+        self._closed = True
+        self._connected = False
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if self._look is not None:
+            tasks.append(self._look)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for lane in self._lanes.values():
+            self._abandon(lane)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await self._leave(producer)
+
+    def _not_open(self) -> BrokerError:
+        return BrokerError(f"Kafka at {self._settings.where}: the outlet is not open")
+
+    # Producers
+
+    async def _open(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._settings.client(),
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH,
+        )
+        # A batch that expires has used up its sequence number, and the broker refuses all
+        # that follow.  Idempotent batches are meant to be tried for ever.
+        accumulator = producer._message_accumulator
+        assert hasattr(accumulator, "_batch_ttl"), "aiokafka changed: batches would expire"
+        accumulator._batch_ttl = math.inf
+        try:
+            await producer.start()
+        except BaseException:
+            await self._leave(producer)
+            raise
+        return producer
+
+    async def _renew(self, failed: AIOKafkaProducer) -> None:
+        """A producer whose batch was refused has a gap in its numbers: begin with another."""
+        async with self._renewing:
+            producer = self._producer
+            if producer is None or producer is not failed:  # another lane did
+                return
+            # Lets the other lanes' batches end; each gets its own answer.
+            await producer.stop()
+            while True:
+                try:
+                    self._producer = await self._open()
+                except (KafkaError, TimeoutError) as exc:
+                    self._connected = False
+                    log.warning("no producer yet", kafka=self._settings.where, error=str(exc))
+                    await asyncio.sleep(RETRY_AFTER)
+                else:
+                    return
+
+    async def _leave(self, producer: AIOKafkaProducer) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await producer.stop()
+        except TimeoutError:
+            log.warning("closed with records on their way", kafka=self._settings.where)
+            await producer.client.close()
+
+    async def _partitions(self, topic: str) -> int:
+        while True:
+            producer = self._producer
+            if producer is None or self._closed:
+                raise self._not_open()
+            try:
+                return len(await producer.partitions_for(topic))
+            except KafkaError as exc:
+                log.warning(
+                    "not published yet",
+                    kafka=self._settings.where,
+                    topic=topic,
+                    error=str(exc),
+                )
+                await asyncio.sleep(RETRY_AFTER)
+
+    # Lanes
+
+    def _lane(self, topic: str, number: int) -> _Lane:
+        lane = self._lanes[topic, number] = _Lane()
+        lane.task = asyncio.create_task(
+            self._drain(lane, topic, number), name=f"kafka outlet {topic}-{number}"
+        )
+        return lane
+
+    async def _drain(self, lane: _Lane, topic: str, number: int) -> None:
+        most: int | None = None  # records in a batch, while looking for the one that is refused
+        while True:
+            if not lane.waiting:
+                lane.filled.clear()
+                await lane.filled.wait()
+            producer = self._producer
+            assert producer is not None
+            batch = producer.create_batch()
+            count = 0
+            for _, _, key, value, timestamp, headers in lane.waiting:
+                if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+                    break
+                count += 1
+                if count == most:
+                    break
+            try:
+                await (await producer.send_batch(batch, topic, partition=number))
+            except FOR_EVER as exc:
+                if count == 1:
+                    ticket, index, *_ = lane.waiting.popleft()
+                    ticket.refused[index] = f"topic {topic}: {exc}"
+                    ticket.settle(1)
+                    most = None
+                else:
+                    most = count // 2
+                await self._renew(producer)
+            except ProducerClosed:
+                await self._renew(producer)  # waits for the lane that closed it
+            except KafkaError as exc:
+                # Not written, or the broker no longer knows this producer.
+                self._connected = False
+                log.warning(
+                    "not published yet",
+                    kafka=self._settings.where,
+                    topic=topic,
+                    error=str(exc),
+                )
+                await asyncio.sleep(RETRY_AFTER)
+                await self._renew(producer)
+            else:
+                self._acked(lane, count)
+
+    def _acked(self, lane: _Lane, count: int) -> None:
+        self._connected = True
+        self._acked_at = time.monotonic()
+        waiting = lane.waiting
+        ticket, owed = waiting[0][0], 0
+        for _ in range(count):
+            mine = waiting.popleft()[0]
+            if mine is not ticket:
+                ticket.settle(owed)
+                ticket, owed = mine, 0
+            owed += 1
+        ticket.settle(owed)
+
+    def _abandon(self, lane: _Lane) -> None:
+        while lane.waiting:
+            done = lane.waiting.popleft()[0].done
+            if not done.done():
+                done.set_exception(
+                    BrokerError(f"Kafka at {self._settings.where}: closed before it was written")
+                )
+
+    async def _watch(self) -> None:
+        """Keep `connected` true to life while nothing is published."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            producer = self._producer
+            if producer is None or time.monotonic() - self._acked_at < LOOK_EVERY:
+                continue
+            try:
+                async with asyncio.timeout(2 * LOOK_EVERY):
+                    self._connected = bool(await producer.client.force_metadata_update())
+            except (KafkaError, TimeoutError):
+                self._connected = False

@@ -1,0 +1,80 @@
+"""What one turn of the loop changed, on its way to the ledger.
+
+Everything that came of one read from a socket, or of one batch of jobs, is one `Changes`: messages
+are written once however often they were touched, and what has to wait for the disk (records to
+publish, reports to acknowledge, offsets to move) goes along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from protocols import ids
+
+from .ledger import Entries
+from .model import Message, pack_life
+
+
+class Changes:
+    """`then` are called once all of it would survive a power cut."""
+
+    __slots__ = ("entries", "receipts", "safe", "then", "touched")
+
+    def __init__(self) -> None:
+        self.entries = Entries()
+        self.touched: dict[int, Message] = {}
+        self.safe: list[Message] = []
+        """Messages that depend on this machine no more, once written."""
+        self.receipts: list[tuple[Any, Any]] = []
+        """Connection and receipt of every report and inbound message to acknowledge."""
+        self.then: list[Callable[[], None]] = []
+
+    def touch(self, message: Message) -> None:
+        self.touched[message.mid] = message
+
+    def carrier_id(self, message: Message, part: int, protocol: str, carrier_id: bytes) -> None:
+        """A report may name this part so from now on."""
+        if message.account is not None:
+            key = ids.key(protocol, carrier_id)
+            self.entries.carrier_ids.append((message.account, key, message.mid, part))
+
+    def event(self, topic: str, record: tuple[bytes | None, bytes]) -> None:
+        self.entries.events.append((topic, record[0], record[1]))
+
+    def __bool__(self) -> bool:
+        e = self.entries
+        return bool(
+            self.touched
+            or self.receipts
+            or self.safe
+            or self.then
+            or e.jobs
+            or e.messages
+            or e.carrier_ids
+            or e.claims
+            or e.unclaims
+            or e.events
+            or e.keeps
+            or e.drops
+        )
+
+    def finish(self) -> Entries:
+        """The entries for the ledger, with a row for every message touched."""
+        rows = self.entries.messages
+        for m in self.touched.values():
+            rows.append(
+                (
+                    m.mid,
+                    m.to,
+                    m.route,
+                    m.lane,
+                    m.account,
+                    int(m.state),
+                    int(m.final),
+                    m.wake,
+                    pack_life(m),
+                )
+            )
+        self.touched.clear()
+        return self.entries

@@ -1,0 +1,61 @@
+"""Claims: the messages of which a crash could not say whether they left.
+
+Before a message may be written, a claim that names it is durable.  It is dropped once every message
+it names has been answered, given up or taken back.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Claims:
+    """`first` is higher than any claim ever made: messages remember theirs."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._open: dict[int, int] = {}
+        self._done: list[int] = []
+
+    def make(self, messages: int) -> int:
+        """A new claim on so many messages."""
+        claim = self._next
+        self._next += 1
+        self._open[claim] = messages
+        return claim
+
+    def release(self, claim: int) -> None:
+        """One message less."""
+        left = self._open.get(claim)
+        if left is None:
+            return
+        if left > 1:
+            self._open[claim] = left - 1
+        else:
+            del self._open[claim]
+            self._done.append(claim)
+
+    def done(self) -> list[int]:
+        """Claims that may be dropped from the ledger, once."""
+        done = self._done
+        if done:
+            self._done = []
+        return done
+
+
+class Named(msgspec.Struct, array_like=True):
+    """A message in a claim: what a restart needs to know if it was on the wire."""
+
+    mid: int
+    reference: int
+    parts: int
+    node: str
+
+
+class Claim(msgspec.Struct, array_like=True):
+    account: str
+    messages: list[Named]
+
+
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(list[Claim]).decode

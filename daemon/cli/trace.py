@@ -1,0 +1,146 @@
+"""`carrierd trace`: where a message went, from the ledger and its archives."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from daemon.clock import Stamps
+    from daemon.config import Config
+    from daemon.ledger import History
+    from daemon.ledger.history import Found
+    from daemon.model import Message
+
+FOUND, NONE, UNREADABLE = 0, 1, 2
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "trace",
+        help="the whole life of a job or message",
+        description="Shows the life of the messages found, from the ledger and its archives, also "
+        "beside a running daemon. Exit status 0 when something was found, 1 when not.",
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="F", help="a TOML file")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--job", metavar="ID", help="all messages of a job")
+    what.add_argument("--message", metavar="ID", help="one message: <job id>/<index>")
+    what.add_argument("--to", metavar="N", help="all messages to a number, in any spelling")
+    what.add_argument(
+        "--carrier-id",
+        metavar="ID",
+        help="by the carrier's id, as records show it or as carriers write it",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON list instead of text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from daemon.clock import Stamps
+    from daemon.config import load
+    from daemon.ledger import History, LedgerError
+    from daemon.recall import revive_all
+
+    config = load(args.config, secrets=False)
+    try:
+        with History.open(config.daemon.state_dir) as history:
+            found = revive_all(_look(history, args))
+    except LedgerError as exc:
+        print(exc, file=sys.stderr)
+        return UNREADABLE
+    stamps = Stamps(config.daemon.timezone)
+    lives = [_life(message, stamps, config) for message in found]
+    if args.json:
+        print(orjson.dumps(lives).decode())
+    elif lives:
+        _show(lives)
+    else:
+        print("nothing found", file=sys.stderr)
+    return FOUND if lives else NONE
+
+
+def _look(history: History, args: argparse.Namespace) -> Found:
+    from daemon.numbers.normalise import folded
+    from protocols.ids import spoken
+
+    if args.job is not None:
+        return history.by_job(args.job)
+    if args.message is not None:
+        return history.by_message(args.message)
+    if args.to is not None:
+        return history.by_to(folded(args.to))
+    return history.by_carrier_id([(None, key) for key in spoken(args.carrier_id)])
+
+
+def _life(message: Message, stamps: Stamps, config: Config) -> dict[str, Any]:
+    """The message as `--json` prints it (contract section 2)."""
+    from daemon.records import Records
+
+    records = Records(stamps, {name: a.protocol for name, a in config.accounts.items()})
+    job = message.job
+    steps: list[dict[str, Any]] = [_step(stamps, job.produced, "produced")]
+    steps.append(_step(stamps, job.received, "received"))
+    for step in message.steps:
+        shown = _step(stamps, step.at, step.step, step.part, step.attempt, step.node, step.code)
+        if step.matched is not None:
+            shown["matched"] = step.matched
+        steps.append(shown)
+    return {
+        "message": message.id,
+        "job": job.fields.id,
+        "to": message.to,
+        "state": message.state.word,
+        "final": message.final,
+        "account": message.account,
+        "carrier": message.carrier,
+        "code": message.code,
+        "cause": message.cause,
+        "parts": len(message.parts),
+        "attempts": message.attempts,
+        "carrier_ids": records.carrier_ids(message),
+        "source": dict(zip(("topic", "partition", "offset"), job.source, strict=True)),
+        "steps": steps,
+    }
+
+
+def _step(
+    stamps: Stamps,
+    at: float,
+    step: str,
+    part: int | None = None,
+    attempt: int | None = None,
+    node: str | None = None,
+    code: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "at": stamps.text(at),
+        "step": step,
+        "part": part,
+        "attempt": attempt,
+        "node": node,
+        "code": code,
+    }
+
+
+def _show(lives: list[dict[str, Any]]) -> None:
+    for place, life in enumerate(lives):
+        if place:
+            print()
+        verdict = life["state"] + ("" if life["final"] else " (not final)")
+        if life["code"]:
+            verdict += f", {life['code']}"
+        print(f"{life['message']}  to {life['to']}  {verdict}")
+        ids = ", ".join(life["carrier_ids"]) or "none"
+        print(f"  account {life['account'] or '-'}, carrier ids: {ids}")
+        for step in life["steps"]:
+            details = [
+                f"{name} {step[name]}" for name in ("part", "attempt", "node", "code") if step[name]
+            ]
+            if "matched" in step:
+                details.append(f"matched by {step['matched']}")
+            print(f"  {step['at']}  {step['step']:<12}  {', '.join(details)}".rstrip())

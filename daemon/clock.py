@@ -1,0 +1,41 @@
+"""The two clocks of the daemon.
+
+Every deadline is on the loop's monotonic clock, so that a jump of the wall clock moves none.  What
+people and carriers read, and what must mean something after a restart, is wall time: seconds since
+1970.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, tzinfo
+
+
+class Stamps:
+    """Wall times as RFC 3339 text with milliseconds in one time zone.
+
+    The text of a second is made once: under load thousands of stamps share it.
+    """
+
+    def __init__(self, zone: tzinfo) -> None:
+        self.zone = zone
+        self._seconds: dict[int, tuple[str, str]] = {}
+
+    def text(self, at: float | None) -> str | None:
+        if at is None:
+            return None
+        thousandths = round(at * 1000)
+        second, millisecond = divmod(thousandths, 1000)
+        known = self._seconds.get(second)
+        if known is None:
+            whole = datetime.fromtimestamp(second, self.zone).isoformat()
+            known = (whole[:19], whole[19:])
+            if len(self._seconds) >= 256:
+                self._seconds.clear()
+            self._seconds[second] = known
+        return f"{known[0]}.{millisecond:03d}{known[1]}"
+
+
+def wall() -> float:
+    """Seconds since 1970."""
+    return time.time()

@@ -1,0 +1,124 @@
+"""Which part a report is about, whichever bind it comes on and whenever.
+
+Parts answered lately are in memory; the rest is in the ledger.  A report that names nobody yet is
+kept, durably, until its answer comes; after two seconds it may stand for the one part in doubt of
+its account and recipient, if there is exactly one (contract section 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from .model import Message, Part, Place
+
+MOST_RECENT = 50_000
+"""Answered parts in memory, per account; older ones are looked up in the ledger."""
+MOST_EARLY = 100_000
+GUESS_AFTER = 2.0
+KEEP_EARLY = 600.0
+"""Seconds that a report waits for its answer."""
+
+
+class Early(msgspec.Struct):
+    """A report that came before its answer; `keys` as in `events.Reported`."""
+
+    account: str
+    keys: tuple[bytes, ...]
+    exact: int
+    fate: str
+    code: str
+    to: str
+    at: float
+    """Wall time of its coming."""
+    counted: bool = False
+
+
+class Correlate:
+    """`evict(message)` is told of a message that memory lets go of because it was long ago."""
+
+    def __init__(self, evict: Callable[[Message], None]) -> None:
+        self._evict = evict
+        self._parts: dict[str, dict[bytes, Place]] = {}
+        self._early: dict[tuple[str, bytes], Early] = {}
+        self._doubts: dict[tuple[str, str], list[Place]] = {}
+
+    # Answers
+
+    def register(self, account: str, key: bytes, message: Message, part: Part) -> None:
+        """`part` will be reported under `key`."""
+        parts = self._parts.get(account)
+        if parts is None:
+            parts = self._parts[account] = {}
+        parts[key] = (message, part)
+        if len(parts) > MOST_RECENT:
+            old = next(iter(parts))
+            self._evict(parts.pop(old)[0])
+
+    def forget(self, account: str, key: bytes, part: Part) -> None:
+        """The part's verdict is known; the ledger still knows the key."""
+        parts = self._parts.get(account)
+        if parts is not None and (place := parts.get(key)) is not None and place[1] is part:
+            del parts[key]
+
+    # Reports
+
+    def find(self, account: str, keys: tuple[bytes, ...], exact: int, to: str) -> Place | None:
+        """The part in memory that a report is about; those past `exact` need the recipient."""
+        parts = self._parts.get(account)
+        if parts is None:
+            return None
+        for number, key in enumerate(keys):
+            place = parts.get(key)
+            if place is not None and (number < exact or place[0].to == to):
+                return place
+        return None
+
+    # Reports that came too early
+
+    def keep(self, early: Early) -> None:
+        self._early[early.account, early.keys[0]] = early
+        if len(self._early) > MOST_EARLY:
+            del self._early[next(iter(self._early))]
+
+    def early(self, account: str, key: bytes) -> Early | None:
+        """The report that waited for this answer, if one did."""
+        if not self._early:
+            return None
+        return self._early.pop((account, key), None)
+
+    def drop(self, early: Early) -> None:
+        self._early.pop((early.account, early.keys[0]), None)
+
+    def waiting(self) -> Iterator[Early]:
+        yield from list(self._early.values())
+
+    # Parts in doubt
+
+    def doubt(self, message: Message, part: Part, comes: bool) -> None:
+        """A part came into doubt, or left it."""
+        if message.account is None:
+            return
+        where = (message.account, message.to)
+        places = self._doubts.get(where)
+        known = places is not None and any(place[1] is part for place in places)
+        if comes and not known:
+            self._doubts.setdefault(where, []).append((message, part))
+        elif not comes and known and places is not None:
+            places[:] = [place for place in places if place[1] is not part]
+            if not places:
+                del self._doubts[where]
+
+    def guess(self, early: Early, now: float) -> Place | None:
+        """The one part in doubt that an unmatched report may be about; `now` is wall time."""
+        if now < early.at + GUESS_AFTER:
+            return None
+        places = self._doubts.get((early.account, early.to), ())
+        return places[0] if len(places) == 1 else None
+
+    def in_doubt(self, account: str) -> int:
+        """Messages of an account that are in doubt."""
+        return len(
+            {m.mid for (a, _), places in self._doubts.items() if a == account for m, _ in places}
+        )

@@ -1,0 +1,89 @@
+"""What the published reports say became of every message, and the time that it took."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from daemon.broker.base import Record
+
+TIMES = ("produced", "received", "submitted", "answered", "reported")
+
+
+class Fates:
+    """Messages of one run by number; `read` takes records of the reports topic."""
+
+    def __init__(self, run: str, count: int) -> None:
+        self._prefix = f"{run}-"
+        self.count = count
+        self.final = bytearray(count)
+        """How many final events each message has; 255 stands for more too."""
+        self.delivered = bytearray(count)
+        self.parts = array("H", bytes(2 * count))
+        self.times = {name: array("d", [math.nan]) * count for name in TIMES}
+        """Seconds since 1970, of the final event; NaN where it has none."""
+        self.states: Counter[str] = Counter()
+        """Final events by state."""
+        self.settled = 0
+        """Messages with a final event."""
+        self.again = 0
+        """Final events beyond a message's first."""
+        self.strangers = 0
+        """Events of messages that were not sent."""
+
+    def read(self, records: Iterable[Record]) -> int:
+        """Returns how many messages became final."""
+        before = self.settled
+        for record in records:
+            if b'"final":true' in record.value:
+                self._final(orjson.loads(record.value))
+        return self.settled - before
+
+    def _final(self, event: dict[str, Any]) -> None:
+        number = event["job"].removeprefix(self._prefix)
+        index = int(number) if number.isdecimal() else self.count
+        if index >= self.count:
+            self.strangers += 1
+            return
+        if self.final[index]:
+            self.again += 1
+            self.final[index] = min(255, self.final[index] + 1)
+            return
+        self.final[index] = 1
+        self.settled += 1
+        state = event["state"]
+        self.states[state] += 1
+        self.delivered[index] = state == "delivered"
+        self.parts[index] = event["parts"]
+        for name, stamp in event["times"].items():
+            if stamp is not None:
+                self.times[name][index] = datetime.fromisoformat(stamp).timestamp()
+
+    def took(
+        self, start: str | Sequence[float], end: str, which: slice = slice(None)
+    ) -> list[float]:
+        """Seconds from `start` to `end` of the messages that have both, in rising order.
+
+        Both are names of times; `start` may also be when each message was due.
+        """
+        begun = self.times[start] if isinstance(start, str) else start
+        pairs = zip(begun[which], self.times[end][which], strict=True)
+        return sorted(late - early for early, late in pairs if late - early == late - early)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The value that this share of all is not above (nearest rank); NaN of none."""
+    if not ordered:
+        return math.nan
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def share_within(ordered: Sequence[float], limit: float, count: int) -> float:
+    """How many of `count` are at or below `limit`; what is missing is not."""
+    return sum(1 for value in ordered if value <= limit) / count if count else math.nan

@@ -1,0 +1,171 @@
+"""Gateways and daemon in processes of their own, with a state directory that goes away again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from daemon.broker import broker, topics
+from daemon.broker.base import Outlet
+from daemon.config import Config, load
+
+from .ports import HOST, Ports
+from .process import Child
+from .settings import Settings
+
+UP_WITHIN = 30.0
+LOOK_EVERY = 0.05
+DOWN_WITHIN = 40.0
+"""Longer than the daemon's own `drain_within`."""
+
+
+class StageError(Exception):
+    """A process did not start or ended early; the text has the end of its log."""
+
+
+class Stage:
+    """`async with` starts the gateways; the daemon is started when the caller wants it.
+
+    Everything is stopped and removed at the end, whatever happened.
+    """
+
+    def __init__(self, settings: Settings, within: Path | None = None) -> None:
+        """`within` is where the state directory is made; None is the system's own place."""
+        self.settings = settings
+        self.directory = Path(tempfile.mkdtemp(prefix="carrierd-", dir=within))
+        self._ports = Ports(settings.ports)
+        try:
+            path = settings.write(self.directory, self._ports.numbers)
+            self.config: Config = load(path)
+        except BaseException:
+            self._remove()
+            raise
+        self.broker = broker(self.config)
+        self.outlet: Outlet = self.broker.outlet(self.config.broker.topics.jobs)
+        self.daemon = Child("run", path, self.directory / "daemon.log")
+        self.gateways = Child("simulate", path, self.directory / "gateways.log")
+        self._http: aiohttp.ClientSession | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.config.http.listen.port}"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.config.daemon.state_dir
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10.0))
+            await self.broker.create(topics(self.config))
+            await self.outlet.start()
+            await self.gateways.start()
+            await self._up(self.gateways, self._control("counts"))
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        try:
+            if self._http is not None:
+                await self._http.close()
+            await self.outlet.close()
+            await self.daemon.stop(DOWN_WITHIN)
+            await self.gateways.stop(DOWN_WITHIN)
+        finally:
+            self._remove()
+
+    def _remove(self) -> None:
+        self._ports.__exit__(None, None, None)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # The daemon
+
+    async def start_daemon(self) -> None:
+        """Returns when every carrier can be sent to.  Raises StageError."""
+        await self.daemon.start()
+        await self._up(self.daemon, f"{self.url}/readyz")
+
+    async def stop_daemon(self) -> int:
+        """Drains it; its exit status."""
+        return await self.daemon.stop(DOWN_WITHIN)
+
+    async def metrics(self) -> str:
+        return (await self._get(f"{self.url}/metrics")).decode()
+
+    # The gateways
+
+    async def counts(self, *, seconds: bool = False) -> dict[str, Any]:
+        """What reached the gateways; see GET /counts of `carrierd simulate`."""
+        counts: dict[str, Any] = orjson.loads(
+            await self._get(self._control("counts?seconds=1" if seconds else "counts"))
+        )
+        return counts
+
+    async def write_in(self, account: str, sender: str, text: str) -> None:
+        """A subscriber writes to the account's access number."""
+        assert self._http is not None, "inside `async with`"
+        body = orjson.dumps({"account": account, "from": sender, "text": text})
+        async with self._http.post(self._control("mo"), data=body) as response:
+            if response.status != 200:
+                raise StageError(f"POST /mo: {response.status} {await response.text()}")
+
+    def watch(self) -> None:
+        """Raises StageError when one of the processes has ended by itself."""
+        for child in (self.gateways, self.daemon):
+            if child.ended:
+                raise StageError(f"carrierd {child.command} ended: {child.said() or 'no word'}")
+
+    # How it is done
+
+    def _control(self, path: str) -> str:
+        listen = self.config.simulate.listen
+        assert listen is not None, "the file names one"
+        return f"http://{HOST}:{listen.port}/{path}"
+
+    async def _get(self, url: str) -> bytes:
+        assert self._http is not None, "inside `async with`"
+        try:
+            async with self._http.get(url) as response:
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            self.watch()
+            raise StageError(f"{url}: {exc or 'no answer'}") from exc
+
+    async def _up(self, child: Child, url: str) -> None:
+        """Ask until it says 200: another process's readiness cannot be awaited."""
+        assert self._http is not None, "inside `async with`"
+        said = "no answer"
+        try:
+            async with asyncio.timeout(UP_WITHIN):
+                while True:
+                    self.watch()
+                    try:
+                        async with self._http.get(url) as response:
+                            if response.status == 200:
+                                return
+                            said = await response.text()
+                    except aiohttp.ClientConnectionError:
+                        pass  # it does not listen yet
+                    await asyncio.sleep(LOOK_EVERY)
+        except TimeoutError:
+            raise StageError(
+                f"carrierd {child.command} is not ready after {UP_WITHIN:g} s: {said.strip()}"
+                f" {child.said()}"
+            ) from None

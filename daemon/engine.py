@@ -1,0 +1,350 @@
+"""The submit engine: what links hear goes in, what must be kept and told comes out.
+
+It turns the events of one read into one `Changes`, has `settle` decide, and commits to the ledger;
+acknowledgements, offsets and claimed parts wait for the disk.  It owns the messages in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from protocols import ids
+from protocols.events import (
+    Accepted,
+    Event,
+    Received,
+    Rejected,
+    Reported,
+    Unanswered,
+)
+
+from .account import Account, Claimed
+from .alarms import Alarms
+from .changes import Changes
+from .claims import Claim, Claims, Named, pack
+from .clock import wall
+from .correlate import Correlate
+from .ledger import Ledger
+from .link import Link
+from .model import Message, Part, PartState, State, Write
+from .offsets import Offsets
+from .queues import RouteQueue
+from .reports import Reports
+from .settle import Settle
+from .tally import Tally
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """Messages in memory and what happens to them; `inbound` takes subscribers' messages."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        settle: Settle,
+        correlate: Correlate,
+        offsets: Offsets,
+        alarms: Alarms,
+        claims: Claims,
+        tally: Tally,
+        stored_is_safe: bool,
+        inbound: Callable[[Account, Link, Received, Changes], None],
+        refill: Callable[[RouteQueue, int], None],
+        requeue: Callable[[Message], None],
+        on_connection: Callable[[Account, Link, Event, float], None],
+    ) -> None:
+        self.ledger = ledger
+        self.settle = settle
+        self.correlate = correlate
+        self.offsets = offsets
+        self.alarms = alarms
+        self.claims = claims
+        self.tally = tally
+        self.stored_is_safe = stored_is_safe
+        self.inbound = inbound
+        self.refill_from_ledger = refill
+        self.requeue = requeue
+        self.on_connection = on_connection
+        """Told of what concerns the connection itself: the bind that holds it looks after that."""
+        self.accounts: dict[str, Account] = {}
+        self.of_link: dict[Link, Account] = {}
+        self.open: dict[int, Message] = {}
+        """Messages in memory, by mid."""
+        self.reports = Reports(self)
+        self.loop = asyncio.get_running_loop()
+
+    # Links tell
+
+    def attach(self, link: Link, account: Account) -> None:
+        """The link belongs to this account from now on."""
+        self.of_link[link] = account
+
+    def detach(self, link: Link) -> None:
+        self.of_link.pop(link, None)
+
+    def heard(self, link: Link, events: Sequence[Event], now: float) -> None:
+        account = self.of_link[link]
+        if events:
+            c = Changes()
+            at = wall()
+            reported: list[Reported] = []
+            connection: list[Event] = []
+            for event in events:
+                kind = type(event)
+                if kind is Accepted:
+                    self._accepted(account, link, event, now, at, c)  # type: ignore[arg-type]
+                elif kind is Reported:
+                    reported.append(event)  # type: ignore[arg-type]
+                elif kind is Rejected:
+                    self._rejected(account, link, event, now, at, c)  # type: ignore[arg-type]
+                elif kind is Unanswered:
+                    self._unanswered(account, event, at, c)  # type: ignore[arg-type]
+                elif kind is Received:
+                    self.inbound(account, link, event, c)  # type: ignore[arg-type]
+                else:
+                    connection.append(event)
+            if reported:
+                self.reports.came(account, link, reported, at, c)
+            self.commit(c)
+            for event in connection:
+                self.on_connection(account, link, event, now)
+        account.pull(now)
+
+    def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
+        at = wall()
+        account = self.of_link[link]
+        for write in writes:
+            m = write.message
+            first = m.submitted is None
+            self.settle.written(write, link.label, at)
+            if first:
+                self.tally.first_written(m, at)
+            if write.carrier_id is not None:
+                key = ids.key(account.protocol, write.carrier_id)
+                self.correlate.register(account.name, key, m, write.part)
+
+    def may_write(self, message: Message, part: Part) -> bool:
+        m = message
+        if part.state is not PartState.WRITTEN or m.final or not self.still_wanted(m):
+            m.out -= 1
+            if part.state is PartState.WRITTEN:
+                part.state = PartState.UNSENT
+            self.settle.stays_in_doubt(m)
+            self.release(m)
+            return False
+        return True
+
+    def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
+        m = message
+        m.out -= 1
+        part.state = PartState.UNSENT
+        log.error("part cannot be spelled", account=m.account, message=m.id, error=reason)
+        self._local(m, "LOCAL:ENCODING")
+
+    # Accounts ask
+
+    def unfit(self, message: Message, code: str, reason: str) -> None:
+        log.info("message refused", message=message.id, code=code, error=reason)
+        self._local(message, code)
+
+    def still_wanted(self, message: Message) -> bool:
+        if message.final:
+            return False
+        if message.job.fields.expires_at is None:
+            return True
+        at = wall()
+        if not self.settle.gone(message, at):
+            return True
+        if any(p.doubts or p.state is not PartState.UNSENT for p in message.parts):
+            self.settle.stays_in_doubt(message)
+            if any(p.doubts or p.carrier_ids for p in message.parts):
+                return False
+        c = Changes()
+        self.settle.expired(message, "LOCAL:QUEUE_EXPIRED", at, c)
+        self.commit(c)
+        return False
+
+    def claim(self, claimed: Claimed) -> None:
+        claim = self.claims.make(len(claimed))
+        named: dict[str, Claim] = {}
+        for link, message, _ in claimed:
+            if message.claim:
+                self.claims.release(message.claim)
+            message.claim = claim
+            account = message.account or ""
+            if account not in named:
+                named[account] = Claim(account, [])
+            named[account].messages.append(
+                Named(message.mid, message.reference, len(message.parts), link.label)
+            )
+        c = Changes()
+        c.entries.claims.append((claim, wall(), pack(list(named.values()))))
+        c.then.append(partial(self._claimed, claimed))
+        self.commit(c)
+
+    def refill(self, queue: RouteQueue, lane: int) -> None:
+        self.refill_from_ledger(queue, lane)
+
+    def again(self, message: Message, delay: float) -> None:
+        """Settling found that the message may be written once more."""
+        account = self.accounts.get(message.account or "")
+        if account is None:
+            log.error("account is gone", message=message.id, account=message.account)
+            return
+        if message.out == 0:
+            self.release(message)
+        account.again(message, delay, self.loop.time())
+
+    def closed(self, message: Message) -> None:
+        """The message is final: memory lets go of it."""
+        self.open.pop(message.mid, None)
+        account = self.accounts.get(message.account or "")
+        if account is not None:
+            for part in message.parts:
+                for carrier_id in part.carrier_ids:
+                    self.correlate.forget(account.name, ids.key(account.protocol, carrier_id), part)
+
+    def evict(self, message: Message) -> None:
+        """Answered long ago: the ledger knows the rest."""
+        if message.state is State.ACCEPTED and message.out == 0:
+            self.open.pop(message.mid, None)
+
+    # Writing down
+
+    def commit(self, c: Changes) -> None:
+        for m in c.touched.values():
+            if m.out == 0 and m.claim:
+                self.release(m)
+            self.alarms.push(m.wake, m.mid)
+        c.entries.unclaims += self.claims.done()
+        if not c:
+            return
+        entries = c.finish()
+        if c.safe or c.receipts or c.then:
+            self.ledger.put(entries, partial(self._durable, c))
+        else:
+            self.ledger.put(entries, None)
+
+    def taken_back(self, message: Message, part: Part, c: Changes) -> None:
+        """A claimed part that will not be written now, as the daemon stops."""
+        message.out -= 1
+        if part.state is PartState.WRITTEN:
+            part.state = PartState.UNSENT
+        self.settle.stays_in_doubt(message)
+        c.touch(message)
+
+    def release(self, m: Message) -> None:
+        """The message is not in doubt by its claim any more."""
+        if m.claim:
+            m.released = max(m.released, m.claim)
+            self.claims.release(m.claim)
+            m.claim = 0
+
+    def _durable(self, c: Changes) -> None:
+        for message in c.safe:
+            self.offsets.release(message.mid)
+        if c.receipts:
+            by_link: dict[Link, list[Any]] = {}
+            for link, receipt in c.receipts:
+                by_link.setdefault(link, []).append(receipt)
+            for link, receipts in by_link.items():
+                link.acknowledge(receipts)
+        for then in c.then:
+            then()
+
+    def _claimed(self, claimed: Claimed) -> None:
+        now = self.loop.time()
+        links: dict[Link, Account] = {}
+        for link, message, parts in claimed:
+            account = self.of_link.get(link)
+            if account is None or not link.bound:
+                link.reserved -= len(parts)
+                message.out -= len(parts)
+                for part in parts:
+                    if part.state is PartState.WRITTEN:
+                        part.state = PartState.UNSENT
+                message.link = None
+                self._back(message)
+                continue
+            link.load(message, parts)
+            links[link] = account
+        for link in links:
+            link.flush(now)
+        for account in set(links.values()):
+            account.pull(now)
+
+    def _back(self, message: Message) -> None:
+        """Nothing of the claim was written: the message waits again."""
+        if message.final:
+            return
+        if message.out == 0:
+            self.release(message)
+        if message.written:
+            self.again(message, 0.0)
+        else:
+            self.requeue(message)
+
+    # What the events mean
+
+    def _accepted(
+        self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes
+    ) -> None:
+        write: Write = event.tag
+        self.tally.submits[account.name, write.node, "ok"] += 1
+        self.tally.answer[account.name, write.node].observe(now - write.at)
+        link.answered_since_bound = True
+        self.settle.accepted(write, event.carrier_id, at, c)
+        if not event.carrier_id:
+            # SMPP: a yes without an id.  Its report can only be guessed.
+            return
+        key = ids.key(account.protocol, event.carrier_id)
+        if not write.message.final:
+            self.correlate.register(account.name, key, write.message, write.part)
+        early = self.correlate.early(account.name, key)
+        if early is not None:
+            self.reports.matched(write.message, write.part, early, at, c)
+
+    def _rejected(
+        self, account: Account, link: Link, event: Rejected, now: float, at: float, c: Changes
+    ) -> None:
+        write: Write = event.tag
+        outcome = "throttled" if event.throttled else "refused"
+        self.tally.submits[account.name, write.node, outcome] += 1
+        self.tally.answer[account.name, write.node].observe(now - write.at)
+        link.answered_since_bound = True
+        if event.throttled and account.settings.adapt and account.pacer.throttled(now):
+            log.warning(
+                "throttled", account=account.name, node=write.node, pace=round(account.pacer.pace)
+            )
+        self.settle.rejected(write, event.code, event.throttled, at, c)
+
+    def _unanswered(self, account: Account, event: Unanswered, at: float, c: Changes) -> None:
+        write: Write = event.tag
+        if write.open:
+            self.tally.submits[account.name, write.node, "unanswered"] += 1
+        self.settle.unanswered(write, at, c)
+
+    def _local(self, message: Message, code: str) -> None:
+        c = Changes()
+        self.settle.refused(message, code, wall(), c)
+        self.commit(c)
+
+    # Time
+
+    def wake(self, messages: Sequence[Message]) -> None:
+        """The wake time of these has come."""
+        at = wall()
+        c = Changes()
+        for message in messages:
+            self.settle.woken(message, at, c)
+        self.commit(c)
+
+    def uncertain(self, account: str) -> int:
+        return self.correlate.in_doubt(account)

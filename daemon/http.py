@@ -1,0 +1,61 @@
+"""/metrics, /healthz, /readyz and /status (contract section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+
+class Http:
+    """`not_ready()` gives the reasons why the daemon is not; `status()` what `/status` shows."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        not_ready: Callable[[], list[str]],
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.registry = registry
+        self.not_ready = not_ready
+        self.status = status
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises OSError when the address cannot be had; port 0 takes a free one."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/status", self._status)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runner = runner
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        self.port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body = generate_latest(self.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        reasons = self.not_ready()
+        if reasons:
+            return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
+        return web.Response(text="ready\n")
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return web.Response(body=orjson.dumps(self.status()), content_type="application/json")

@@ -1,0 +1,296 @@
+"""Jobs in: from a broker's batch to messages that wait on their routes.
+
+A batch is decoded, checked against the ids that were used before, cut into messages, and put into
+the ledger in one piece.  The messages are queued at once: nothing is written to a carrier before
+its claim is durable, and the ledger makes things durable in the order it was given them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from protocols.text.split import bill_units, with_signature
+
+from . import jobs
+from .broker.base import Record, Source
+from .changes import Changes
+from .clock import wall
+from .engine import Engine
+from .jobs import Job as JobFields
+from .jobs import JobError
+from .ledger.rows import Known
+from .model import INDEX_BITS, UNSAFE, Job, Message, State
+from .numbers.normalise import Refusal as NumberRefusal
+from .numbers.normalise import normalise
+from .numbers.plan import Plan
+from .prepare import Refusal, fits
+from .router import Router
+from .tally import Tally
+
+log = structlog.get_logger()
+
+MOST_AT_ONCE = 500
+WAIT = 0.5
+"""Seconds that an empty `take` may last."""
+HIGH, LOW = 4_000, 2_000
+"""Messages in memory at which taking stops for a while, and goes on again."""
+LOOK_EVERY = 0.05
+SOON = 5.0
+"""Seconds in which a queue that is worth waiting for would be empty."""
+
+
+class Intake:
+    """`seq` is the number of the next job; `later_topics` are all jobs topics but the first."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        engine: Engine,
+        router: Router,
+        plan: Plan,
+        tally: Tally,
+        dead_topic: str,
+        later_topics: Sequence[str],
+        seq: int,
+    ) -> None:
+        self.source = source
+        self.engine = engine
+        self.router = router
+        self.plan = plan
+        self.tally = tally
+        self.dead_topic = dead_topic
+        self.stopping = False
+        self._seq = seq
+        self._later = later_topics
+        self._dead_seq = 0
+
+    async def run(self) -> None:
+        """Take until told to stop."""
+        loop = asyncio.get_running_loop()
+        while not self.stopping:
+            records = await self.source.take(MOST_AT_ONCE, WAIT)
+            began = loop.time()
+            if records:
+                await self.take(records)
+            if self._in_memory() > HIGH:
+                await self._make_room(loop.time() - began)
+
+    def _in_memory(self) -> int:
+        return sum(len(queue.lanes) for queue in self.router.queues.values())
+
+    async def _make_room(self, busy: float) -> None:
+        """Let the queues drain, where that is a matter of moments.
+
+        Taking more than is written costs: it goes to the ledger and is read back.  But what waits
+        for a slow account must not keep the jobs of others from being taken: when the queues drain
+        slowly, taking goes on after a pause as long as the batch before it took (`busy` seconds).
+        The first topic's jobs are taken all the while.
+        """
+        loop = asyncio.get_running_loop()
+        self.source.pause(self._later)
+        try:
+            size, at = self._in_memory(), loop.time()
+            while size > LOW and not self.stopping:
+                if self._later and (records := await self.source.take(MOST_AT_ONCE, 0.002)):
+                    await self.take(records)
+                else:
+                    await asyncio.sleep(0.002)
+                now = loop.time()
+                if now < at + LOOK_EVERY:
+                    continue
+                drained = size - self._in_memory()
+                if drained <= 0 or size / drained * (now - at) > SOON:
+                    await asyncio.sleep(busy)
+                    return
+                size, at = self._in_memory(), now
+        finally:
+            self.source.resume(self._later)
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """One batch; returns when it is in memory and on its way to the disk."""
+        at = wall()
+        read = [self._read(record, at) for record in records]
+        ids = [fields.id for fields, _ in read if not isinstance(fields, JobError)]
+        seen: dict[str, tuple[int, bytes]] = {}
+        if ids:
+            for job, known in (await self.engine.ledger.known(ids)).items():
+                seen[job] = (_number(known), known.digest)
+        c = Changes()
+        messages: list[Message] = []
+        unsure: dict[int, int] = {}
+        # One pass in the order of the records: offsets are held in that order.
+        for record, (fields, digest) in zip(records, read, strict=True):
+            if isinstance(fields, JobError):
+                self._dead(record, fields, c)
+            elif (before := seen.get(fields.id)) is None:
+                seq = self._seq
+                self._seq += 1
+                seen[fields.id] = (seq, digest)
+                messages += self._fresh(record, fields, digest, seq, at, c)
+            elif before[1] != digest:
+                error = JobError("id", f"{fields.id!r} was used before, with other content")
+                self._dead(record, error, c)
+            else:
+                self._repeat(record, before[0], len(fields.to), unsure)
+        if self.engine.stored_is_safe:
+            c.then.append(partial(self._stored, messages))
+        accounts: set[str] = set()
+        for message in messages:
+            self._admit(message, at, c, accounts)
+        self.engine.commit(c)
+        now = asyncio.get_running_loop().time()
+        for name in accounts:
+            self.router.accounts[name].pull(now)
+        if unsure:
+            await self._ascertain(unsure)
+
+    def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes]:
+        try:
+            fields = jobs.decode(record.value, record.content_type, at)
+        except JobError as exc:
+            return exc, b""
+        return fields, jobs.digest(fields)
+
+    def _dead(self, record: Record, error: JobError, c: Changes) -> None:
+        self.tally.jobs[record.topic, "dead"] += 1
+        c.event(self.dead_topic, (record.key, jobs.dead_letter(record, error)))
+        # Held like a job, under a number that no job has, until the dead letter is durable.
+        self._dead_seq -= 1
+        mid = self._dead_seq << INDEX_BITS
+        offsets = self.engine.offsets
+        offsets.hold(record.topic, record.partition, record.offset, self._dead_seq, (mid,))
+        c.then.append(partial(offsets.release, mid))
+        log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
+
+    def _fresh(
+        self,
+        record: Record,
+        fields: JobFields,
+        digest: bytes,
+        seq: int,
+        at: float,
+        c: Changes,
+    ) -> list[Message]:
+        place = (record.topic, record.partition, record.offset)
+        units = bill_units(with_signature(fields.text, fields.signature))
+        job = Job(seq, fields, record.timestamp, at, place, units)
+        c.entries.jobs.append(
+            (seq, fields.id, digest, *place, record.timestamp, at, jobs.pack(fields))
+        )
+        self.tally.jobs[record.topic, "taken"] += 1
+        messages = self._messages(job)
+        self.engine.offsets.hold(*place, seq, [m.mid for m in messages])
+        return messages
+
+    def _repeat(self, record: Record, seq: int, count: int, unsure: dict[int, int]) -> None:
+        """A record of a known job holds its offset for as long as that job is not safe."""
+        self.tally.jobs[record.topic, "duplicate"] += 1
+        place = (record.topic, record.partition, record.offset)
+        offsets = self.engine.offsets
+        if seq < 0 or self.engine.stored_is_safe:
+            offsets.taken(*place)
+            return
+        if not offsets.holds(seq):
+            unsure[seq] = count
+        offsets.hold(*place, seq, range(seq << INDEX_BITS, (seq << INDEX_BITS) + count))
+
+    def _messages(self, job: Job) -> list[Message]:
+        """One for each recipient; a number that cannot be sent to has its code already."""
+        found = []
+        numbers: set[str] = set()
+        for index, raw in enumerate(job.fields.to):
+            number = normalise(raw)
+            if isinstance(number, NumberRefusal):
+                message = Message(job, index, raw, None, job.fields.priority)
+                message.code = number.value
+            else:
+                message = Message(
+                    job, index, number, self.plan.carrier(number), job.fields.priority
+                )
+                if number in numbers:
+                    message.code = "LOCAL:DUPLICATE"
+                numbers.add(number)
+            found.append(message)
+        return found
+
+    def _admit(self, m: Message, at: float, c: Changes, accounts: set[str]) -> None:
+        """To its route, or to its end."""
+        engine = self.engine
+        engine.open[m.mid] = m
+        c.touch(m)
+        code = m.code or self._routed(m)
+        if code is not None:
+            engine.settle.refused(m, code, at, c)
+            return
+        if engine.settle.gone(m, at):
+            engine.settle.expired(m, "LOCAL:QUEUE_EXPIRED", at, c)
+            return
+        not_before = m.job.fields.not_before
+        if not_before is not None and not_before > at:
+            m.state = State.HELD
+            expires = m.job.fields.expires_at
+            m.wake = not_before if expires is None else min(not_before, expires)
+            del engine.open[m.mid]
+            return
+        m.wake = engine.settle.waiting_until(m)
+        queue = self.router.queues[m.route]
+        if not queue.offer(m):
+            del engine.open[m.mid]
+        serving = self.router.serving.get(m.route)
+        if serving is not None:
+            accounts.add(serving)
+
+    def _routed(self, m: Message) -> str | None:
+        """Set the route; returns a LOCAL code when there is none."""
+        fields = m.job.fields
+        if m.carrier is None:
+            self.tally.unknown_prefix += 1
+        queue = self.router.choose(m.carrier, fields.account)
+        if queue is None:
+            return "LOCAL:ACCOUNT"
+        m.route = queue.name
+        if not queue.accounts:
+            return "LOCAL:NO_ROUTE"
+        try:
+            fits(m, self.router.accounts[self.router.first(queue)].settings)
+        except Refusal as exc:
+            return exc.code
+        return None
+
+    def unhold(self, m: Message) -> None:
+        """Its `not_before` has come."""
+        self.engine.open[m.mid] = m
+        self.router.queues[m.route].lanes.append(m)
+        serving = self.router.serving.get(m.route)
+        if serving is not None:
+            self.router.accounts[serving].nudge()
+
+    def _stored(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.engine.offsets.release(message.mid)
+
+    async def _ascertain(self, unsure: dict[int, int]) -> None:
+        """Jobs of before a restart hold their record whole; the ledger says what is safe of them.
+
+        What becomes safe meanwhile is released twice, which counts once.
+        """
+        mids = [
+            mid
+            for seq, count in unsure.items()
+            for mid in range(seq << INDEX_BITS, (seq << INDEX_BITS) + count)
+        ]
+        rows = await self.engine.ledger.load(mids)
+        open_mids = {row.mid for _, row in rows if row.state in UNSAFE}
+        for mid in mids:
+            if mid not in open_mids:
+                self.engine.offsets.release(mid)
+
+
+def _number(known: Known) -> int:
+    """The number of a job that is not finished; -1 for one that is, or is only remembered."""
+    return known.seq if known.seq is not None and not known.finished else -1

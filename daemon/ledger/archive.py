@@ -1,0 +1,305 @@
+"""Moves what is finished out of the ledger, into one file per period.
+
+A slice is copied, the archive's commit is on the disk, then the slice is deleted from the ledger in
+the writer's next transaction.  A crash between the two leaves the slice in both: `History` takes
+the ledger's row, and the next sweep copies over and deletes again.
+
+Keys stay in the ledger's `lookup` after their rows have gone.  They are small, a dead one does no
+harm (whoever looks verifies), and `purge` deletes them in bulk.  Those of jobs stay as long as ids
+are remembered: this is how a repeat of an archived job is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import tzinfo
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from daemon.ledger import files, purge
+from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.ledger import Ledger
+from daemon.ledger.periods import Period, end_of
+from daemon.ledger.rows import hash_carrier_id, hash_job, hash_to, job_ref
+from daemon.ledger.statement import Bulk, fetch, real
+from daemon.ledger.writer import move_recent
+
+SLICE_JOBS = 200
+"""So many jobs are deleted in one transaction: some 5 ms that a commit may have to wait."""
+SLICE_MESSAGES = 2_000
+RECENT_ROWS = 65_536
+"""So many keys an archive gathers before it sorts them in; 3 ms for who has to scan them."""
+FORGET_ROWS = 2_000
+CACHE_KB = 4_000
+
+T = TypeVar("T")
+
+_FINISHED = """
+    not exists (select 1 from message m where m.mid between j.seq << 10 and j.seq << 10 | 1023
+        and (m.final = 0 or m.changed > ?))
+"""
+_MESSAGES = (
+    "(select count(*) from message m where m.mid between j.seq << 10 and j.seq << 10 | 1023)"
+)
+_COPY = (
+    """
+    insert or replace into archive.job
+    select j.* from json_each(?) s join main.job j on j.seq = s.value
+    """,
+    """
+    insert or replace into archive.message
+    select m.* from json_each(?) s join main.message m
+    on m.mid between s.value << 10 and s.value << 10 | 1023
+    """,
+    """
+    insert or replace into archive.carrier_id
+    select c.* from json_each(?) s join main.carrier_id c
+    on c.mid between s.value << 10 and s.value << 10 | 1023
+    """,
+)
+_DELETE = (
+    """
+    delete from carrier_id where mid in (
+        select m.mid from json_each(?) s join message m
+        on m.mid between s.value << 10 and s.value << 10 | 1023
+    )
+    """,
+    """
+    delete from message where mid in (
+        select m.mid from json_each(?) s join message m
+        on m.mid between s.value << 10 and s.value << 10 | 1023
+    )
+    """,
+    "delete from job where seq in (select value from json_each(?))",
+)
+_FORGET = "delete from used where id in (select id from used where until <= ? limit ?)"
+_LAST_SEQ = """
+insert into counter values ('last_seq', ?)
+on conflict (name) do update set value = max(value, excluded.value)
+"""
+
+
+class Archiver:
+    """Give it the ledger; call `sweep` every minute or so."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        zone: tzinfo,
+        archive_after: float = 3600.0,
+        period: Period = Period.MONTH,
+    ) -> None:
+        """A job moves `archive_after` seconds after the last change of its last message.
+
+        Who holds a finished message in memory for longer must not put it again.  Periods begin
+        and end in `zone`.
+        """
+        self._ledger = ledger
+        self._zone = zone
+        self._archive_after = archive_after
+        self._period = period
+        self._directory = ledger.state_dir / files.ARCHIVE
+        self._db = files.connect(ledger.path, cache_kb=CACHE_KB)
+        self._attached: str | None = None
+        self._thread = ThreadPoolExecutor(1, "ledger-archive")
+        self._recent = Bulk("insert into archive.recent", 2)
+        self._used = Bulk("insert or replace into used", 3)
+
+    async def sweep(self, now: float) -> int:
+        """Move everything that is old enough at `now`; returns how many jobs; raises LedgerError.
+
+        Works in slices, and between two of them the ledger goes on with its commits.
+        """
+        cutoff = int(now - self._archive_after)
+        moved = done = 0
+        last = await self._call(self._last_before, cutoff)
+        while jobs := await self._call(self._candidates, done, last, cutoff):
+            done = jobs[-1][0]
+            await self._call(self._copy, jobs)
+            moved += await self._ledger.run(partial(_delete, [seq for seq, _ in jobs], cutoff))
+        await self._call(self._detach)
+        while await self._ledger.run(partial(_forget, now)):
+            pass
+        if floor := await self._call(self._purge_floor, now):
+            after: tuple[int, int] | None = purge.FIRST
+            while after is not None:
+                after, keys = await self._call(purge.dead_keys, self._db, after, floor)
+                await self._ledger.run(partial(purge.delete, keys, after is None))
+        return moved
+
+    async def drop_archives(self, before: float, now: float) -> list[Path]:
+        """Delete the files whose period was over at `before`; returns them.
+
+        Ids that are still to be remembered at `now` go to the ledger first.
+        """
+        dropped = []
+        for path in files.archives(self._ledger.state_dir):
+            if end_of(path.stem, self._zone) > before:
+                continue
+            after = 0
+            while used := await self._call(self._still_used, path, after, now):
+                after = used[-1][0]
+                await self._ledger.run(partial(_insert, self._used, [row[1:] for row in used]))
+            await self._call(_unlink, path)
+            dropped.append(path)
+        return dropped
+
+    async def close(self) -> None:
+        """Wait for what runs and let go of the files; call it before the ledger's own."""
+        await self._call(self._db.close)
+        self._thread.shutdown(wait=False)
+
+    async def _call(self, work: Callable[..., T], *args: object) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+        except sqlite3.Error as exc:
+            raise explain(exc, self._directory) from exc
+
+    # In the thread
+
+    def _last_before(self, cutoff: int) -> int:
+        """The last job received before `cutoff`: numbers go up with time, so by bisection."""
+        low, high = self._db.execute(
+            "select coalesce(min(seq), 1), coalesce(max(seq), 0) from job"
+        ).fetchone()
+        sql = "select seq, received from job where seq >= ? order by seq limit 1"
+        while low <= high:
+            middle = (low + high) // 2
+            seq, received = self._db.execute(sql, (middle,)).fetchone()
+            if received < cutoff:
+                low = seq + 1
+            else:
+                high = middle - 1
+        return int(high)
+
+    def _candidates(self, after: int, last: int, cutoff: int) -> list[tuple[int, float]]:
+        """seq and time of receiving of the next finished jobs, a slice of them at most."""
+        rest = f"from job j where j.seq > ? and j.seq <= ? and {_FINISHED} order by j.seq limit ?"
+        columns = f"j.seq, {real('j.received')}, {_MESSAGES}"
+        rows = fetch(self._db, columns, rest, (after, last, cutoff, SLICE_JOBS))
+        jobs: list[tuple[int, float]] = []
+        messages = 0
+        for seq, received, count in rows:
+            messages += count
+            if jobs and messages > SLICE_MESSAGES:
+                break
+            jobs.append((seq, received))
+        return jobs
+
+    def _copy(self, jobs: list[tuple[int, float]]) -> None:
+        periods: dict[str, list[int]] = {}
+        for seq, received in jobs:
+            periods.setdefault(self._period.name_of(received, self._zone), []).append(seq)
+        for name, seqs in periods.items():
+            self._attach(name)
+            self._copy_into(seqs)
+
+    def _attach(self, name: str) -> None:
+        if self._attached == name:
+            return
+        self._detach()
+        path = self._directory / f"{name}.sqlite"
+        files.create(path, "schema.sql").close()
+        self._db.execute("attach ? as archive", (str(path),))
+        self._attached = name
+        self._db.execute(f"pragma archive.cache_size = -{CACHE_KB}")
+        self._db.execute("pragma archive.secure_delete = off")
+        self._db.execute("pragma archive.synchronous = full")
+
+    def _detach(self) -> None:
+        # The last to leave a file folds its log into it: between sweeps a period is one file.
+        if self._attached is not None:
+            self._db.execute("detach archive")
+            self._attached = None
+
+    def _copy_into(self, seqs: list[int]) -> None:
+        """Copy within SQLite, and its keys through here; repeating it changes nothing."""
+        db = self._db
+        which = (orjson.dumps(seqs).decode(),)
+        db.execute("begin")
+        try:
+            for sql in _COPY:
+                db.execute(sql, which)
+            ids = fetch(db, "seq, id", "from json_each(?) join main.job on seq = value", which)
+            rest = (
+                "from json_each(?) s join main.message m"
+                " on m.mid between s.value << 10 and s.value << 10 | 1023"
+            )
+            numbers = fetch(db, 'm.mid, m."to"', rest, which)
+            rest += " join main.carrier_id c on c.mid = m.mid"
+            carrier = fetch(db, "c.mid, hex(c.key)", rest, which)
+            keys = [(hash_job(job_id), job_ref(seq)) for seq, job_id in ids]
+            keys += [(hash_to(number), mid) for mid, number in numbers]
+            keys += [(hash_carrier_id(bytes.fromhex(key)), mid) for mid, key in carrier]
+            self._recent.run(db, keys)
+            if db.execute("select count(*) from archive.recent").fetchone()[0] >= RECENT_ROWS:
+                move_recent(db, "archive")
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            raise
+
+    def _purge_floor(self, now: float) -> int | None:
+        """The first job whose id may have to be known from an archive; None: no need to purge."""
+        if not purge.needed(self._db):
+            return None
+        seqs = [purge.NO_JOB]
+        for path in files.archives(self._ledger.state_dir):
+            if end_of(path.stem, self._zone) + self._ledger.remember_ids > now:
+                with closing(files.connect(path, readonly=True)) as db:
+                    seqs += [seq for (seq,) in db.execute("select min(seq) from job") if seq]
+        return min(seqs)
+
+    def _still_used(
+        self, path: Path, after: int, now: float
+    ) -> list[tuple[int, str, bytes, float]]:
+        remember = self._ledger.remember_ids
+        rest = "from job j where j.seq > ? and j.received + ? > ? order by j.seq limit ?"
+        columns = f"j.seq, j.id, hex(j.digest), {real('j.received')}"
+        with closing(files.connect(path, readonly=True)) as db:
+            rows = fetch(db, columns, rest, (after, remember, now, FORGET_ROWS))
+        return [
+            (seq, job_id, bytes.fromhex(digest), received + remember)
+            for seq, job_id, digest, received in rows
+        ]
+
+
+# Chores: in the writer's thread, within its transaction
+
+
+def _insert(bulk: Bulk, rows: list[tuple[Any, ...]], db: sqlite3.Connection) -> None:
+    bulk.run(db, rows)
+
+
+def _delete(seqs: list[int], cutoff: int, db: sqlite3.Connection) -> int:
+    """Delete the jobs that were copied, but for those that somebody changed since."""
+    rest = f"from json_each(?) s join job j on j.seq = s.value where {_FINISHED}"
+    still = [seq for (seq,) in fetch(db, "j.seq", rest, (orjson.dumps(seqs).decode(), cutoff))]
+    which = (orjson.dumps(still).decode(),)
+    deleted = sum(db.execute(sql, which).rowcount for sql in _DELETE)
+    # The numbers of what is gone must not be given again.
+    db.execute(_LAST_SEQ, (max(seqs),))
+    purge.count(db, deleted)
+    return len(still)
+
+
+def _forget(now: float, db: sqlite3.Connection) -> bool:
+    """Delete some of the ids that need no longer be known; whether there may be more."""
+    return db.execute(_FORGET, (now, FORGET_ROWS)).rowcount == FORGET_ROWS
+
+
+def _unlink(path: Path) -> None:
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as exc:
+        raise LedgerError(f"{path}: cannot be deleted: {exc.strerror}") from exc

@@ -1,0 +1,113 @@
+"""Where the ledger's files are, how they are opened, and who may hold them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+from importlib import resources
+from pathlib import Path
+from urllib.parse import quote
+
+from daemon.ledger.errors import LedgerError, explain
+
+VERSION = 1
+LEDGER = "ledger.sqlite"
+LOCK = "ledger.lock"
+ARCHIVE = "archive"
+_PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(-[0-3][0-9])?")
+BUSY_SECONDS = 10.0
+"""How long a lock held by another program (a backup, the sqlite3 shell) is waited for."""
+
+
+def connect(path: Path, *, readonly: bool = False, cache_kb: int = 2000) -> sqlite3.Connection:
+    """A connection to an existing file, in autocommit; raises LedgerError."""
+    mode = "ro" if readonly else "rw"
+    try:
+        db = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+    except sqlite3.Error as exc:
+        raise explain(exc, path) from exc
+    try:
+        db.execute(f"pragma cache_size = -{cache_kb}")
+        # Distributions build SQLite to overwrite what is deleted with zeros: pages written twice.
+        db.execute("pragma secure_delete = off")
+        db.execute("pragma synchronous = full")
+        found: int = db.execute("pragma user_version").fetchone()[0]
+    except sqlite3.Error as exc:
+        db.close()
+        raise explain(exc, path) from exc
+    if found > VERSION:
+        db.close()
+        raise LedgerError(
+            f"{path}: was written by a newer carrierd (schema {found}, this one knows up to"
+            f" {VERSION}): run that version, or give this one a state_dir of its own"
+        )
+    return db
+
+
+def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connection:
+    """A connection for writing with full durability; the file is made if it is not there.
+
+    `scripts` are the names of the SQL files that make its tables.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite would take the mode from the umask; the log beside it gets the mode of the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as exc:
+        raise LedgerError(
+            f"{path}: cannot be made: {exc.strerror}; state_dir must be a directory that the"
+            " daemon's user may write"
+        ) from exc
+    db = connect(path, cache_kb=cache_kb)
+    try:
+        db.execute("pragma journal_mode = wal")
+        if db.execute("pragma user_version").fetchone()[0] == 0:
+            sql = "".join(
+                resources.files(__package__).joinpath(name).read_text() for name in scripts
+            )
+            db.executescript(f"begin; {sql} pragma user_version = {VERSION}; commit;")
+    except sqlite3.Error as exc:
+        db.close()
+        raise explain(exc, path) from exc
+    return db
+
+
+def archives(state_dir: Path) -> list[Path]:
+    """The archive files, oldest first."""
+    return sorted(
+        path for path in (state_dir / ARCHIVE).glob("*.sqlite") if _PERIOD.fullmatch(path.stem)
+    )
+
+
+def lock(state_dir: Path) -> int:
+    """Make this process the only one to write in `state_dir`, until the descriptor is closed."""
+    path = state_dir / LOCK
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise LedgerError(
+            f"{path}: cannot be made: {exc.strerror}; state_dir must be a directory that the"
+            " daemon's user may write"
+        ) from exc
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        holder = os.pread(held, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(held)
+        raise LedgerError(
+            f"{state_dir}: is in use by another carrierd (pid {holder}); stop it, or give this one"
+            " a state_dir of its own"
+        ) from exc
+    os.ftruncate(held, 0)
+    os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+    return held

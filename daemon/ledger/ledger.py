@@ -1,0 +1,402 @@
+"""What the daemon must still know after a crash, in SQLite.
+
+Writes are grouped the way PostgreSQL groups commits: while one transaction is on its way to the
+disk, the next one gathers.  Alone, a change waits for one commit; under load a thousand of them
+share it.  No timer, no size to tune.
+
+The loop only gathers; a writer thread, a reader thread and a thread for checkpoints do the rest,
+each with a connection of its own, so that a lookup never waits for a commit nor a commit for
+the copying of the log into the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self, TypeVar
+
+from daemon.ledger import files
+from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.reader import Reader
+from daemon.ledger.rows import (
+    Entries,
+    Event,
+    JobRow,
+    Known,
+    MessageRow,
+    Waiting,
+)
+from daemon.ledger.writer import RECENT_ROWS, Batch, Writer, decode_events
+
+T = TypeVar("T")
+
+WRITER_CACHE_KB = 16_000
+READER_CACHE_KB = 4_000
+LOG_PAGES = 4_000
+"""The log starts over once it has so many pages (16 MB) and all of them are in the file."""
+CHECKPOINT_ROWS = 4_000
+"""So many rows after the last checkpoint comes the next, beside the commits."""
+
+
+class Ledger:
+    """One per state directory, used from one event loop.
+
+    `failed` gets a LedgerError when a write fails: from then on nothing is kept and nobody is
+    called back, and the daemon has to stop.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        state_dir: Path,
+        *,
+        on_events: Callable[[int, list[Event]], None],
+        on_commit: Callable[[float], None] | None = None,
+        remember_ids: float = 30 * 86400.0,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Open or make the ledger in `state_dir`; raises LedgerError.
+
+        `on_events` gets the events of a commit once they are durable, with the number to give to
+        `told` when they were published.  `on_commit` gets the seconds each commit took.  A job id
+        is known for `remember_ids` seconds after it was received.  `clock` tells the time of day.
+        """
+        held = files.lock(state_dir)
+        try:
+            return cls(state_dir, held, on_events, on_commit, remember_ids, clock)
+        except BaseException:
+            os.close(held)
+            raise
+
+    def __init__(
+        self,
+        state_dir: Path,
+        held: int,
+        on_events: Callable[[int, list[Event]], None],
+        on_commit: Callable[[float], None] | None,
+        remember_ids: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.state_dir = state_dir
+        self.path = state_dir / files.LEDGER
+        self.remember_ids = remember_ids
+        self._held = held
+        self._on_events = on_events
+        self._on_commit = on_commit
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        with ExitStack() as undo:
+            self._db = files.create(self.path, "schema.sql", "hot.sql", cache_kb=WRITER_CACHE_KB)
+            undo.callback(self._db.close)
+            self._read_db = files.connect(self.path, cache_kb=READER_CACHE_KB)
+            undo.callback(self._read_db.close)
+            self._checkpoint_db = files.connect(self.path, cache_kb=64)
+            undo.callback(self._checkpoint_db.close)
+            try:
+                # The third connection's checkpoints do the copying.  Those of the writer find
+                # little left, start the log over, and bound it if the others do not get through.
+                self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
+                self._db.execute(f"pragma journal_size_limit = {LOG_PAGES * 4096}")
+                self._recent = self._load_recent()
+                self._recent_rows = self._one("select count(*) from recent")
+                self._outbox_number = self._one("select coalesce(max(n), 0) from outbox")
+            except sqlite3.Error as exc:
+                raise explain(exc, self.path) from exc
+            undo.pop_all()
+        self._settling: dict[str, tuple[int, bytes, float]] = {}
+        self._gathering = Batch()
+        self._writer = Writer(self._db)
+        self._reader = Reader(self._read_db, state_dir)
+        self._write_thread = ThreadPoolExecutor(1, "ledger-writer")
+        self._read_thread = ThreadPoolExecutor(1, "ledger-reader")
+        self._checkpoint_thread = ThreadPoolExecutor(1, "ledger-checkpoint")
+        self._writing = False
+        self._idle: asyncio.Future[None] | None = None
+        self._told = 0
+        self._unchecked_rows = 0
+        self._checkpoint: Future[None] | None = None
+        self._closing = False
+        self._closed = False
+
+    # Writing
+
+    def put(self, entries: Entries, then: Callable[[], None] | None = None) -> None:
+        """Keep `entries`; call `then` once they would survive a power cut, in the order of puts.
+
+        Never blocks.  After a failure it does nothing: whoever awaits `failed` stops the daemon.
+        """
+        if self._closed:
+            raise LedgerError(f"{self.path}: is closed")
+        batch = self._gathering
+        if entries.jobs:
+            batch.jobs += entries.jobs
+            recent = self._recent
+            for row in entries.jobs:
+                recent[row[1]] = (row[0], row[2], row[7])
+        batch.messages += entries.messages
+        batch.carrier_ids += entries.carrier_ids
+        batch.events += entries.events
+        for claim_id in entries.unclaims:
+            batch.claims[claim_id] = None
+        for claim in entries.claims:
+            batch.claims[claim[0]] = claim
+        for drop in entries.drops:
+            batch.keeps[drop] = None
+        for kept in entries.keeps:
+            batch.keeps[kept[0], kept[1]] = kept
+        if then is not None:
+            batch.then.append(then)
+        if not self._writing:
+            self._write()
+
+    def told(self, number: int) -> None:
+        """Every event of the commits up to `number` was published; the next commit forgets them."""
+        self._told = max(self._told, number)
+        self._gathering.told = self._told
+
+    @property
+    def waiting(self) -> int:
+        """Rows that gather for the next commit: what intake may look at to slow down."""
+        return self._gathering.rows()
+
+    async def run(self, chore: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `chore` in the writer's thread, inside the next transaction; for the archiver.
+
+        Returns its result once that is durable.  A chore must be quick: commits wait for it.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+        result: list[T] = []
+
+        def finish() -> None:
+            if not done.done():
+                done.set_result(result[0])
+
+        batch = self._gathering
+        batch.chores.append(lambda db: result.append(chore(db)))
+        batch.then.append(finish)
+        if not self._writing:
+            self._write()
+        # The failure of a write is everybody's, also of those who wait here.
+        await asyncio.wait((done, self.failed), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise LedgerError(f"{self.path}: the ledger has failed, see the first error")
+        return done.result()
+
+    def _write(self) -> None:
+        if self.failed.done():
+            return
+        batch, self._gathering = self._gathering, Batch()
+        self._writing = True
+        batch.changed = int(self._clock())
+        if batch.events:
+            self._outbox_number += 1
+            batch.number = self._outbox_number
+        self._recent_rows += batch.rows()
+        if self._recent_rows >= RECENT_ROWS and batch.writes():
+            # Everything put until now is in this batch or before it, and leaves `recent` with it.
+            batch.settled = True
+            self._recent_rows = 0
+            self._settling, self._recent = self._recent, {}
+        work = self._write_thread.submit(self._writer.write, batch)
+        work.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._written, done, batch)
+        )
+
+    def _written(self, done: Future[float], batch: Batch) -> None:
+        self._writing = False
+        exc = done.exception()
+        if exc is not None:
+            self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
+            return
+        if batch.settled:
+            self._settling = {}
+        if self._owes():
+            self._write()
+        self._unchecked_rows += batch.rows()
+        if self._unchecked_rows >= CHECKPOINT_ROWS and self._checkpoint is None:
+            self._start_checkpoint()
+        try:
+            if self._on_commit is not None and batch.writes():
+                self._on_commit(done.result())
+            if batch.events:
+                self._on_events(batch.number, batch.events)
+            for then in batch.then:
+                then()
+        except Exception as bug:
+            # The order of the callbacks is broken: what depends on those that are left out is lost.
+            self._fail(bug)
+            return
+        if self._idle is not None and not self._writing and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _owes(self) -> bool:
+        batch = self._gathering
+        return bool(batch.then) or batch.writes() or (self._closing and batch.told is not None)
+
+    def _fail(self, exc: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(exc)
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    # Checkpoints
+
+    def _start_checkpoint(self) -> None:
+        self._unchecked_rows = 0
+        self._checkpoint = self._checkpoint_thread.submit(self._run_checkpoint)
+        self._checkpoint.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._checkpointed, done)
+        )
+
+    def _run_checkpoint(self) -> None:
+        self._checkpoint_db.execute("pragma wal_checkpoint(passive)").fetchone()
+
+    def _checkpointed(self, done: Future[None]) -> None:
+        self._checkpoint = None
+        if (exc := done.exception()) is not None:
+            self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
+
+    async def close(self) -> None:
+        """Write what has gathered, call everybody back, and let go of the files."""
+        if self._closing:
+            return
+        self._closing = True
+        while not self.failed.done() and (self._writing or self._owes()):
+            self._idle = self._loop.create_future()
+            if not self._writing:
+                self._write()
+            await self._idle
+        self._closed = True
+        run = self._loop.run_in_executor
+        try:
+            await run(self._read_thread, self._read_db.close)
+            await run(self._checkpoint_thread, self._checkpoint_db.close)
+            await run(self._write_thread, self._close_file)
+        finally:
+            for thread in (self._read_thread, self._checkpoint_thread, self._write_thread):
+                thread.shutdown(wait=False)
+            os.close(self._held)
+
+    def _close_file(self) -> None:
+        try:
+            if not self.failed.done():
+                self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
+            self._db.close()
+        except sqlite3.Error as exc:
+            raise explain(exc, self.path) from exc
+
+    # Lookups
+
+    def recent(self, job_id: str) -> Known | None:
+        """Whether `job_id` was put lately, durable or not; for a last look between two awaits.
+
+        `finished` is not looked up and false.
+        """
+        found = self._recent.get(job_id) or self._settling.get(job_id)
+        return None if found is None else Known(found[0], found[1], False)
+
+    async def known(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Those of `ids` that jobs have used up, also jobs put and not yet durable."""
+        now = self._clock()
+        recent = {}
+        for job_id in ids:
+            found = self._recent.get(job_id) or self._settling.get(job_id)
+            if found is not None:
+                recent[job_id] = found
+        seqs = {job_id: found[0] for job_id, found in recent.items()}
+        known = await self._read(self._reader.known, ids, seqs, now, self.remember_ids)
+        for job_id, (seq, digest, received) in recent.items():
+            if received + self.remember_ids > now:
+                known.setdefault(job_id, Known(seq, digest, False))
+        return known
+
+    async def find(
+        self, wanted: Sequence[tuple[str, bytes]]
+    ) -> dict[tuple[str, bytes], list[tuple[int, int]]]:
+        """Messages and parts of (account, carrier id), newest first: gateways use ids again."""
+        return await self._read(self._reader.find, wanted)
+
+    async def load(self, mids: Sequence[int]) -> list[tuple[JobRow, MessageRow]]:
+        """Those of `mids` that are not archived, in order."""
+        return await self._read(self._reader.load, mids)
+
+    async def due(
+        self, after: tuple[float, int] | None, until: float, limit: int
+    ) -> list[tuple[float, int]]:
+        """(wake, mid) of unfinished messages, in order, behind `after` and not later than `until`.
+
+        The last pair of one call is `after` of the next.
+        """
+        return await self._read(self._reader.due, after, until, limit)
+
+    async def queued(
+        self, route: str, lane: int, state: int, after: int, limit: int
+    ) -> list[tuple[JobRow, MessageRow]]:
+        """Messages of a queue with mid > `after`, oldest first; `state` is below WAITING_STATES."""
+        return await self._read(self._reader.queued, route, lane, state, after, limit)
+
+    async def outbox(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
+        """Events that were not told, of at most `limit` commits with a number > `after`."""
+        rows = await self._read(self._reader.outbox, after, limit)
+        return [(number, decode_events(events)) for number, events in rows]
+
+    async def _read(self, lookup: Callable[..., T], *args: object) -> T:
+        try:
+            return await self._loop.run_in_executor(self._read_thread, lookup, *args)
+        except sqlite3.Error as exc:
+            raise explain(exc, self.path) from exc
+
+    # At start, before the first put
+
+    def last_seq(self) -> int:
+        """The highest seq ever used; 0 when there was none."""
+        return max(
+            self._one("select coalesce(max(seq), 0) from job"),
+            self._one("select coalesce(max(value), 0) from counter where name = 'last_seq'"),
+        )
+
+    def claims(self) -> list[tuple[int, float, bytes]]:
+        """id, when, mids."""
+        return self._db.execute("select id, at, mids from claim order by id").fetchall()
+
+    def kept(self, kind: str) -> list[tuple[bytes, float, bytes]]:
+        """key, when, value of everything kept under `kind`, oldest first."""
+        sql = "select key, at, value from keep where kind = ? order by at, key"
+        return self._db.execute(sql, (kind,)).fetchall()
+
+    def outbox_pending(self) -> list[tuple[int, list[Event]]]:
+        """What was not told when the daemon stopped; `outbox` gives the same in pieces."""
+        rows = self._db.execute("select n, events from outbox order by n")
+        return [(number, decode_events(events)) for number, events in rows]
+
+    def unfinished(self) -> list[Waiting]:
+        """Unfinished messages by route, lane and state; reads the whole ledger once."""
+        sql = (
+            "select route, lane, state, count(*), min(mid) from message where final = 0"
+            " group by route, lane, state order by route, lane, state"
+        )
+        return [Waiting(*row) for row in self._db.execute(sql)]
+
+    def unfinished_in(self, state: int) -> list[int]:
+        """Unfinished messages in one state, oldest first; reads the whole ledger once."""
+        sql = "select mid from message where final = 0 and state = ? order by mid"
+        return [mid for (mid,) in self._db.execute(sql, (state,))]
+
+    def _one(self, sql: str) -> int:
+        value: int = self._db.execute(sql).fetchone()[0]
+        return value
+
+    def _load_recent(self) -> dict[str, tuple[int, bytes, float]]:
+        sql = (
+            "select id, seq, digest, received from job where seq in"
+            " (select ref >> 10 from recent where ref & 1023 = 1023)"
+            " order by seq"
+        )
+        return {row[0]: (row[1], row[2], row[3]) for row in self._db.execute(sql)}

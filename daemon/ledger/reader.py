@@ -1,0 +1,212 @@
+"""Lookups beside the running daemon: one thread, one connection of its own.
+
+Everything comes back in a single row (`statement.fetch`), for the same reason that everything is
+written in a single statement.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from daemon.ledger import files
+from daemon.ledger.rows import (
+    INDEX_BITS,
+    WAITING_STATES,
+    JobRow,
+    Known,
+    MessageRow,
+    hash_carrier_id,
+    hash_job,
+    is_job,
+)
+from daemon.ledger.statement import fetch, real
+
+_JOB = (
+    'j.seq, j.id, hex(j.digest), j.topic, j.partition, j."offset",'
+    f" {real('j.produced')}, {real('j.received')}, hex(j.body)"
+)
+_MESSAGE = (
+    f'm.mid, m."to", m.route, m.lane, m.account, m.state, m.final, {real("m.wake")}, hex(m.life)'
+)
+_JOINED = "from message m join job j on j.seq = m.mid >> 10"
+_WIDTH = len(JobRow._fields)
+
+
+def job_row(columns: Sequence[Any]) -> JobRow:
+    """The row of columns fetched as `_JOB`."""
+    seq, job_id, digest, topic, partition, offset, produced, received, body = columns
+    return JobRow(
+        seq,
+        job_id,
+        bytes.fromhex(digest),
+        topic,
+        partition,
+        offset,
+        produced,
+        received,
+        bytes.fromhex(body),
+    )
+
+
+def message_row(columns: Sequence[Any]) -> MessageRow:
+    """The row of columns fetched as `_MESSAGE`."""
+    return MessageRow._make((*columns[:-1], bytes.fromhex(columns[-1])))
+
+
+def messages(db: sqlite3.Connection, mids: Iterable[int]) -> list[MessageRow]:
+    """Those of `mids` that this file has, in order."""
+    rest = "from message m where m.mid in (select value from json_each(?)) order by m.mid"
+    return [message_row(row) for row in fetch(db, _MESSAGE, rest, (_json(mids),))]
+
+
+def jobs(db: sqlite3.Connection, seqs: Iterable[int]) -> list[JobRow]:
+    """Those of `seqs` that this file has, in order."""
+    rest = "from job j where j.seq in (select value from json_each(?)) order by j.seq"
+    return [job_row(row) for row in fetch(db, _JOB, rest, (_json(seqs),))]
+
+
+def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
+    """The messages of these jobs that this file has."""
+    rest = (
+        "from json_each(?) s join message m on m.mid between s.value << 10 and s.value << 10 | 1023"
+    )
+    return [mid for (mid,) in fetch(db, "m.mid", rest, (_json(seqs),))]
+
+
+def refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
+    """What these hashes lead to; some of it wrongly, a hash has 32 bits."""
+    sql = (
+        "select json_group_array(ref) from"
+        " (select ref from lookup where hash in (select value from json_each(?1))"
+        " union all select ref from recent where hash in (select value from json_each(?1)))"
+    )
+    return set(orjson.loads(db.execute(sql, (_json(hashes),)).fetchone()[0]))
+
+
+def carrier_ids(db: sqlite3.Connection, mids: Iterable[int]) -> list[tuple[str, bytes, int, int]]:
+    """The carrier ids of these messages: account, key, mid, part."""
+    rest = "from carrier_id where mid in (select value from json_each(?))"
+    rows = fetch(db, "account, hex(key), mid, part", rest, (_json(mids),))
+    return [(account, bytes.fromhex(key), mid, part) for account, key, mid, part in rows]
+
+
+def _json(values: Iterable[object]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+class Reader:
+    """The lookups of `Ledger`; each runs as one read transaction, in the reader's thread."""
+
+    __slots__ = ("_db", "_state_dir")
+
+    def __init__(self, db: sqlite3.Connection, state_dir: Path) -> None:
+        self._db = db
+        self._state_dir = state_dir
+
+    def known(
+        self, ids: Sequence[str], recent: dict[str, int], now: float, remember: float
+    ) -> dict[str, Known]:
+        """`recent` has the jobs among `ids` whose keys may not be on the disk yet."""
+        db = self._db
+        db.execute("begin")
+        try:
+            found = {ref >> INDEX_BITS for ref in self._job_refs(ids)} | set(recent.values())
+            rows = jobs(db, found)
+            unfinished = self._unfinished(row.seq for row in rows)
+            # What was forgotten is still known while it is under way.
+            wanted = set(ids)
+            known = {
+                row.id: Known(row.seq, row.digest, row.seq not in unfinished)
+                for row in rows
+                if row.id in wanted and (row.received + remember > now or row.seq in unfinished)
+            }
+            rest = "from used where id in (select value from json_each(?)) and until > ?"
+            for job_id, digest in fetch(db, "id, hex(digest)", rest, (_json(ids), now)):
+                known.setdefault(job_id, Known(None, bytes.fromhex(digest), True))
+        finally:
+            db.execute("commit")
+        if missing := found - {row.seq for row in rows} - set(recent.values()):
+            for row in self._archived(missing):
+                if row.id in wanted and row.received + remember > now:
+                    known.setdefault(row.id, Known(row.seq, row.digest, True))
+        return known
+
+    def _job_refs(self, ids: Sequence[str]) -> list[int]:
+        rest = "from lookup where hash in (select value from json_each(?)) and ref & 1023 = 1023"
+        hashes = _json(map(hash_job, ids))
+        return [ref for (ref,) in fetch(self._db, "ref", rest, (hashes,))]
+
+    def _unfinished(self, seqs: Iterable[int]) -> set[int]:
+        rest = (
+            "from json_each(?) s where exists (select 1 from message m where m.final = 0 and"
+            " m.mid between s.value << 10 and s.value << 10 | 1023)"
+        )
+        return {seq for (seq,) in fetch(self._db, "s.value", rest, (_json(seqs),))}
+
+    def _archived(self, seqs: set[int]) -> list[JobRow]:
+        found: list[JobRow] = []
+        for path in reversed(files.archives(self._state_dir)):
+            if not seqs:
+                break
+            with closing(files.connect(path, readonly=True)) as db:
+                rows = jobs(db, seqs)
+            found += rows
+            seqs = seqs.difference(row.seq for row in rows)
+        return found
+
+    def find(
+        self, wanted: Sequence[tuple[str, bytes]]
+    ) -> dict[tuple[str, bytes], list[tuple[int, int]]]:
+        found: dict[tuple[str, bytes], list[tuple[int, int]]] = {}
+        self._db.execute("begin")
+        try:
+            mids = refs(self._db, {hash_carrier_id(key) for _, key in wanted})
+            rows = carrier_ids(self._db, (ref for ref in mids if not is_job(ref)))
+        finally:
+            self._db.execute("commit")
+        asked = set(wanted)
+        for account, key, mid, part in sorted(rows, key=lambda row: row[2:], reverse=True):
+            if (account, key) in asked:
+                found.setdefault((account, key), []).append((mid, part))
+        return found
+
+    def load(self, mids: Sequence[int]) -> list[tuple[JobRow, MessageRow]]:
+        return self._pairs(
+            "where m.mid in (select value from json_each(?)) order by m.mid", (_json(mids),)
+        )
+
+    def queued(
+        self, route: str, lane: int, state: int, after: int, limit: int
+    ) -> list[tuple[JobRow, MessageRow]]:
+        # The second condition on state is what lets SQLite see that the partial index will do.
+        rest = (
+            "where m.route = ? and m.lane = ? and m.state = ? and m.mid > ?"
+            f" and m.state < {WAITING_STATES} order by m.mid limit ?"
+        )
+        return self._pairs(rest, (route, lane, state, after, limit))
+
+    def due(
+        self, after: tuple[float, int] | None, until: float, limit: int
+    ) -> list[tuple[float, int]]:
+        rest = (
+            "from message m where m.final = 0 and m.wake is not null and m.wake <= ?"
+            " and m.wake >= ? and (m.wake > ? or m.mid > ?) order by m.wake, m.mid limit ?"
+        )
+        wake, mid = after or (-1e300, -1)
+        rows = fetch(self._db, f"{real('m.wake')}, m.mid", rest, (until, wake, wake, mid, limit))
+        return [(float(wake), mid) for wake, mid in rows]
+
+    def outbox(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        rest = "from outbox where n > ? order by n limit ?"
+        rows = fetch(self._db, "n, hex(events)", rest, (after, limit))
+        return [(n, bytes.fromhex(events)) for n, events in rows]
+
+    def _pairs(self, rest: str, parameters: Sequence[Any]) -> list[tuple[JobRow, MessageRow]]:
+        rows = fetch(self._db, f"{_JOB}, {_MESSAGE}", f"{_JOINED} {rest}", parameters)
+        return [(job_row(row[:_WIDTH]), message_row(row[_WIDTH:])) for row in rows]

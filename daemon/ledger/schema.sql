@@ -1,0 +1,51 @@
+-- The record of jobs: the same tables in the ledger and in every archive file.
+-- Version 1, kept in `pragma user_version`.
+
+create table job (
+    seq integer primary key,            -- in the order of taking
+    id text not null,
+    digest blob not null,               -- of the content: a repeat with another one is an error
+    topic text not null,
+    partition integer not null,
+    "offset" integer not null,
+    produced real not null,             -- seconds since 1970
+    received real not null,
+    body blob not null
+) strict;
+
+create table message (
+    mid integer primary key,            -- seq << 10 | index
+    "to" text not null,
+    route text not null,
+    lane integer not null,
+    account text,
+    state integer not null,
+    final integer not null,
+    wake real,                          -- when somebody has to look at it again
+    life blob not null,
+    changed integer not null            -- second of the last commit that wrote it
+) strict;
+
+-- Clustered by message: carrier ids come in the order of sending, so this appends.
+create table carrier_id (
+    mid integer not null,
+    part integer not null,
+    account text not null,
+    key blob not null,
+    primary key (mid, part, account, key)
+) strict, without rowid;
+
+-- What a job id, a number and a carrier id lead to, by their CRC-32 (rows.py); whoever looks verifies.
+-- ref is a message's mid, or seq << 10 | 1023 for a job.  Keys come in random order, and a random
+-- insert costs a page in the log, five times the row itself: they gather in `recent` and move over
+-- sorted, thousands at a time.
+create table lookup (
+    hash integer not null,
+    ref integer not null,
+    primary key (hash, ref)
+) strict, without rowid;
+
+create table recent (
+    hash integer not null,
+    ref integer not null
+) strict;

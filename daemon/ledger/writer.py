@@ -1,0 +1,174 @@
+"""The thread side of the ledger: one batch, one transaction.
+
+How many rows go in at once decides everything beside a busy loop (see `statement.py`).
+FIGURES
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import msgspec
+
+from daemon.ledger.rows import (
+    INDEX_BITS,
+    Event,
+    JobValues,
+    MessageValues,
+    hash_carrier_id,
+    hash_job,
+    hash_to,
+    job_ref,
+)
+from daemon.ledger.statement import Bulk
+
+RECENT_ROWS = 16_384
+"""So many keys gather in `recent` before they move to `lookup`; what `trace` has to scan."""
+
+_encode_events = msgspec.msgpack.Encoder().encode
+decode_events = msgspec.msgpack.Decoder(list[Event]).decode
+
+_MOVE = """
+insert or ignore into {0}lookup select hash, ref from {0}recent order by hash, ref;
+delete from {0}recent;
+"""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What gathers on the loop while the batch before it is on its way to the disk."""
+
+    jobs: list[JobValues] = field(default_factory=list)
+    messages: list[MessageValues] = field(default_factory=list)
+    carrier_ids: list[tuple[str, bytes, int, int]] = field(default_factory=list)
+    claims: dict[int, tuple[int, float, bytes] | None] = field(default_factory=dict)
+    keeps: dict[tuple[str, bytes], tuple[str, bytes, float, bytes] | None] = field(
+        default_factory=dict
+    )
+    events: list[Event] = field(default_factory=list)
+    number: int = 0
+    """Of the outbox row, when there are events."""
+    told: int | None = None
+    settled: bool = False
+    """Whether this batch moves `recent` over to `lookup`."""
+    changed: int = 0
+    chores: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)
+    then: list[Callable[[], None]] = field(default_factory=list)
+
+    def rows(self) -> int:
+        return len(self.jobs) + len(self.messages) + len(self.carrier_ids)
+
+    def writes(self) -> bool:
+        """Whether there is anything that has to be written soon: `told` alone has time."""
+        return bool(
+            self.jobs
+            or self.messages
+            or self.carrier_ids
+            or self.claims
+            or self.keeps
+            or self.events
+            or self.chores
+        )
+
+
+def move_recent(db: sqlite3.Connection, schema: str = "main") -> None:
+    """Sort what gathered in `recent` into `lookup`: in that order it shares pages."""
+    for sql in _MOVE.format(f"{schema}.").split(";")[:2]:
+        db.execute(sql)
+
+
+class Writer:
+    """Writes batches; used by one thread at a time."""
+
+    __slots__ = (
+        "_carrier_ids",
+        "_claims",
+        "_db",
+        "_drops",
+        "_jobs",
+        "_keeps",
+        "_messages",
+        "_recent",
+        "_unclaims",
+    )
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._jobs = Bulk("insert or replace into job", 9)
+        # The number of a message never changes.  The rest does, and every index named here costs.
+        self._messages = Bulk(
+            "insert into message",
+            9,
+            "on conflict (mid) do update set route = excluded.route, lane = excluded.lane,"
+            " account = excluded.account, state = excluded.state, final = excluded.final,"
+            " wake = excluded.wake, life = excluded.life, changed = excluded.changed",
+            shared=True,
+        )
+        self._carrier_ids = Bulk("insert or replace into carrier_id (account, key, mid, part)", 4)
+        self._recent = Bulk("insert into recent", 2)
+        self._claims = Bulk("insert or replace into claim", 3)
+        self._unclaims = Bulk("delete from claim where id in (", 1, ")")
+        self._keeps = Bulk("insert or replace into keep", 4)
+        self._drops = Bulk("delete from keep where (kind, key) in (", 2, ")")
+
+    def write(self, batch: Batch) -> float:
+        """Make `batch` durable; returns the seconds it took.  Raises sqlite3.Error, undone."""
+        began = perf_counter()
+        if batch.writes() or batch.told is not None:
+            db = self._db
+            db.execute("begin immediate")
+            try:
+                self._apply(db, batch)
+                db.execute("commit")
+            except BaseException:
+                # A full disk may have rolled back already.
+                if db.in_transaction:
+                    db.execute("rollback")
+                raise
+        return perf_counter() - began
+
+    def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
+        if batch.jobs:
+            self._jobs.run(db, batch.jobs)
+        messages: list[MessageValues] = []
+        if batch.messages:
+            # Written twice within a batch: the later row is the one to keep.
+            last = {row[0]: row for row in batch.messages}
+            messages = list(last.values())
+            self._messages.run(db, messages, batch.changed)
+        if batch.carrier_ids:
+            self._carrier_ids.run(db, batch.carrier_ids)
+        if batch.jobs or batch.carrier_ids:
+            self._recent.run(db, keys(batch.jobs, messages, batch.carrier_ids))
+        if batch.settled:
+            move_recent(db)
+        if batch.claims:
+            self._unclaims.run(db, [(key,) for key, row in batch.claims.items() if row is None])
+            self._claims.run(db, [row for row in batch.claims.values() if row is not None])
+        if batch.keeps:
+            self._drops.run(db, [key for key, row in batch.keeps.items() if row is None])
+            self._keeps.run(db, [row for row in batch.keeps.values() if row is not None])
+        if batch.events:
+            row = (batch.number, _encode_events(batch.events))
+            db.execute("insert into outbox values (?, ?)", row)
+        if batch.told is not None:
+            db.execute("delete from outbox where n <= ?", (batch.told,))
+        for chore in batch.chores:
+            chore(db)
+
+
+def keys(
+    jobs: Sequence[JobValues],
+    messages: Iterable[MessageValues],
+    carrier_ids: Sequence[tuple[str, bytes, int, int]],
+) -> list[tuple[int, int]]:
+    """What `recent` gets for these rows; a message's number only once, with its job."""
+    found = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
+    if jobs:
+        new = {job[0] for job in jobs}
+        found += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
+    found += [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]
+    return found

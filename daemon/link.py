@@ -1,0 +1,254 @@
+"""One TCP connection driving one session.
+
+Everything a loop turn wants to write goes out in one `write`, at the end of that turn.  One timer
+per connection, armed for the session's own deadline.  Nothing here is made per part but its tag.
+
+Parts come to a link already claimed in the ledger; it writes them as its session's window and the
+account's pace allow, urgent ones first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+from protocols.errors import EncodeError
+from protocols.events import Closed, Event
+from protocols.session import Session, State
+
+from .model import Message, Part, Place, Write
+from .pacing import Pacer
+from .queues import Lanes
+
+HIGH_WATER = 256 * 1024
+"""Octets in the socket's buffer above which nothing new is written."""
+RAMP = 10.0
+"""Seconds in which the share of a connection that came back grows to full."""
+
+
+class Owner(Protocol):
+    """Who a link tells what happened; called inside the loop's turn, must not block."""
+
+    def heard(self, link: Link, events: Sequence[Event], now: float) -> None:
+        """What one read brought, or a deadline, or the end of the connection."""
+
+    def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
+        """These parts go out with this turn."""
+
+    def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
+        """The session cannot put this part on the wire."""
+
+    def may_write(self, message: Message, part: Part) -> bool:
+        """False for a part that has expired or is settled meanwhile; the owner took note."""
+
+
+class Link(asyncio.Protocol):
+    """`label` is the node's name.  `writes` is False for a connection that only receives."""
+
+    def __init__(
+        self,
+        label: str,
+        session: Session,
+        owner: Owner,
+        pacer: Pacer,
+        *,
+        writes: bool = True,
+        on_closed: Callable[[Link], None] | None = None,
+    ) -> None:
+        self.label = label
+        self.session = session
+        self.owner = owner
+        self.pacer = pacer
+        self.writes = writes
+        self.loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self.loop.create_future()
+        self.reason = ""
+        """Why it ended."""
+        self.reserved = 0
+        """Parts claimed for this link and not written yet."""
+        self.again = Lanes()
+        """Messages with parts to write that are bound to this link already."""
+        self.ready: tuple[deque[Place], ...] = (deque(), deque(), deque())
+        """Claimed parts by lane, in order of writing."""
+        self.bound_at: float | None = None
+        self.ramping = False
+        self.answered_since_bound = False
+        self.failed = False
+        """Whether it ended with an error."""
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._writable = True
+        self._dirty = False
+
+    # What the owner asks
+
+    @property
+    def bound(self) -> bool:
+        return self.session.state is State.BOUND
+
+    def room(self, now: float) -> int:
+        """How many more parts may be claimed for this link."""
+        if not self.writes or not self._writable:
+            return 0
+        room = self.session.room
+        if room and self.ramping and self.bound_at is not None:
+            full = self.session.limits.window
+            share = (now - self.bound_at) / RAMP
+            if share >= 1.0:
+                self.ramping = False
+            else:
+                allowed = max(1, int(full * share)) if self.answered_since_bound else 1
+                room = min(room, allowed - self.session.unanswered)
+        return room - self.reserved
+
+    @property
+    def has_ready(self) -> bool:
+        return any(self.ready)
+
+    # What the owner does
+
+    def load(self, message: Message, parts: Sequence[Part]) -> None:
+        """Claimed parts, in order; their number was reserved before."""
+        lane = self.ready[message.lane]
+        for part in parts:
+            lane.append((message, part))
+
+    def unload(self) -> list[Place]:
+        """Take back what was not written."""
+        places = [place for lane in self.ready for place in lane]
+        for lane in self.ready:
+            lane.clear()
+        self.reserved -= len(places)
+        return places
+
+    def flush(self, now: float) -> None:
+        """Write what is ready, as window and pace allow."""
+        session = self.session
+        most = min(session.room, self.pacer.ready(now)) if self._writable else 0
+        if most < 1:
+            return
+        written: list[Write] = []
+        for lane in self.ready:
+            while lane and len(written) < most:
+                message, part = lane.popleft()
+                self.reserved -= 1
+                if not self.owner.may_write(message, part):
+                    continue
+                write = Write(message, part, part.doubts + 1, now, self.label)
+                assert part.wire is not None, "a claimed part has been prepared"
+                try:
+                    write.carrier_id = session.submit(write, part.wire, now)
+                except EncodeError as exc:
+                    self.owner.unspelled(self, message, part, str(exc))
+                    continue
+                written.append(write)
+        if written:
+            self.pacer.take(len(written), now)
+            self.owner.wrote(self, written, now)
+            self.touch()
+
+    def acknowledge(self, receipts: Sequence[Any]) -> None:
+        """These are safe with us now; the peer may forget them."""
+        for receipt in receipts:
+            self.session.acknowledge(receipt)
+        self.touch()
+
+    def touch(self) -> None:
+        """There may be something to write at the end of this turn."""
+        if not self._dirty:
+            self._dirty = True
+            self.loop.call_soon(self._write)
+
+    def close(self) -> None:
+        """Say goodbye and end."""
+        now = self.loop.time()
+        self._heard(self.session.close(now), now)
+
+    def abort(self) -> None:
+        """End without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+        self.session.start(self.loop.time())
+        self.touch()
+
+    def data_received(self, data: bytes) -> None:
+        now = self.loop.time()
+        self._heard(self.session.receive(data, now), now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        reason = str(exc) if exc else "the peer closed the connection"
+        events = self.session.lost(reason)
+        if events:
+            self._tell(events, self.loop.time())
+        if not self.closed.done():
+            self.closed.set_result(None)
+            if self._on_closed is not None:
+                self._on_closed(self)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        now = self.loop.time()
+        self.flush(now)
+        self.owner.heard(self, (), now)
+
+    # How it is done
+
+    def _heard(self, events: Sequence[Event], now: float) -> None:
+        if events:
+            self._tell(events, now)
+        self.touch()
+
+    def _tell(self, events: Sequence[Event], now: float) -> None:
+        last = events[-1]
+        if type(last) is Closed and not self.reason:
+            self.reason = last.reason
+        self.owner.heard(self, events, now)
+
+    def _write(self) -> None:
+        self._dirty = False
+        transport = self._transport
+        if transport is None:
+            return
+        data = self.session.outgoing()
+        if data:
+            transport.write(data)
+        if self.session.state is State.CLOSED:
+            transport.close()
+            return
+        self._arm()
+
+    def _arm(self) -> None:
+        at = self.session.deadline()
+        if at == self._timer_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            # Moving later costs nothing: let it fire early, and look again then.
+            if at is not None and self._timer_at is not None and at > self._timer_at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at is None else self.loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self.loop.time()
+        if self._timer_at is not None:
+            now = max(now, self._timer_at)  # the loop may wake a rounding error early
+        self._heard(self.session.tick(now), now)

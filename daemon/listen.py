@@ -1,0 +1,151 @@
+"""Where carriers connect to us: SGIP's reports and inbound messages arrive on such connections.
+
+An address outside the allow-lists is closed unanswered.  Accounts may share an address and port;
+the login says whose connection it is.  What may be held before the login is bounded in time, in
+octets (one frame) and in number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+import structlog
+
+from protocols.events import Bound, Event
+from protocols.session import Session
+
+from .account import Account
+from .link import Link, Owner
+from .model import Message, Part, Write
+from .pacing import Pacer
+
+log = structlog.get_logger()
+
+MOST_CONNECTIONS = 64
+"""At one listening address; a carrier's side opens a handful."""
+
+
+class Door(asyncio.Protocol):
+    """Refuses at once whoever may not connect, and hands the others to a Link."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.link: Link | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        if not self.listener.admits(peer):
+            transport.abort()  # type: ignore[attr-defined]
+            return
+        self.link = self.listener.make_link()
+        self.link.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.link is not None:
+            self.link.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.link is not None:
+            self.link.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self.link is not None:
+            self.link.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self.link is not None:
+            self.link.resume_writing()
+
+
+class Listener:
+    """One address.  `accounts` are those that share it, by the name the carrier logs in with."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        accounts: Mapping[str, Account],
+        make: Callable[[], Session],
+        engine: Owner,
+        attach: Callable[[Link, Account], None],
+        detach: Callable[[Link], None],
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.accounts = accounts
+        self.make = make
+        self.engine = engine
+        self.attach = attach
+        self.detach = detach
+        self.links: set[Link] = set()
+        self.networks: list[IPv4Network | IPv6Network] = [
+            network
+            for account in accounts.values()
+            for network in (account.settings.listen_allow or ())
+        ]
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises OSError when the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Door(self), self.host, self.port)
+
+    async def stop(self) -> None:
+        """No new connections; say goodbye on the others."""
+        if self._server is not None:
+            self._server.close()
+        links = list(self.links)
+        for link in links:
+            link.close()
+        for link in links:
+            await link.closed
+
+    def admits(self, peer: tuple[str, int] | None) -> bool:
+        if not peer:
+            return False
+        if len(self.links) >= MOST_CONNECTIONS:
+            log.warning("connection refused", listen=self.port, reason="too many connections")
+            return False
+        address = ip_address(peer[0].partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        if any((mapped or address) in network for network in self.networks):
+            return True
+        log.warning("connection refused", listen=self.port, peer=peer[0], reason="not allowed")
+        return False
+
+    def make_link(self) -> Link:
+        link = Link("", self.make(), self, _NO_PACE, writes=False, on_closed=self._closed)
+        self.links.add(link)
+        return link
+
+    def _closed(self, link: Link) -> None:
+        self.links.discard(link)
+        self.detach(link)
+
+    # Owner: like a bind's link, but it belongs to nobody until its login.
+
+    def heard(self, link: Link, events: Sequence[Event], now: float) -> None:
+        for event in events:
+            if isinstance(event, Bound):
+                account = self.accounts[event.login]
+                link.label = account.settings.nodes[0].name
+                self.attach(link, account)
+                log.info("carrier logged in", account=account.name, listen=self.port)
+        if link.label:
+            self.engine.heard(link, events, now)
+        elif events and link.reason:
+            log.warning("carrier connection closed", listen=self.port, reason=link.reason)
+
+    def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
+        raise AssertionError("nothing is submitted on a carrier's connection")
+
+    def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
+        raise AssertionError("nothing is submitted on a carrier's connection")
+
+    def may_write(self, message: Message, part: Part) -> bool:
+        return False
+
+
+_NO_PACE = Pacer(1.0, 1.0, 0.0)

@@ -1,0 +1,297 @@
+"""What the daemon knows about a job while it is on its way.
+
+A job has a message per recipient, a message has a part per submit.  Messages are kept whole in the
+ledger as `life`, so that a restart, a trace and a late report all see the same thing.
+
+A message is known by its `mid`: the job's sequence number shifted by ten bits, plus the recipient's
+place in the job.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from protocols.part import Part as WirePart
+
+from .jobs import Job as JobFields
+from .jobs import Lane
+
+INDEX_BITS = 10
+
+
+LANES = len(Lane)
+
+
+class State(IntEnum):
+    """Of a message.  The ledger keeps the numbers; those below 4 wait in a queue."""
+
+    WAITING = 0
+    HELD = 1
+    """Waiting for its `not_before`."""
+    UNCERTAIN = 4
+    ACCEPTED = 5
+    """Final where no report was asked for."""
+    DELIVERED = 6
+    UNDELIVERED = 7
+    REJECTED = 8
+    EXPIRED = 9
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+UNSAFE = frozenset({State.WAITING, State.HELD, State.UNCERTAIN})
+"""States that still depend on this machine (contract section 6.1)."""
+FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED})
+
+
+class PartState(IntEnum):
+    UNSENT = 0
+    WRITTEN = 1
+    """Or named in a claim and about to be."""
+    ANSWERED = 2
+    IN_DOUBT = 3
+    """Written, and no answer came: the gateway may have it."""
+    DELIVERED = 4
+    FAILED = 5
+    REFUSED = 6
+
+
+class Step(NamedTuple):
+    """One thing that happened to a message, as `trace` shows it."""
+
+    at: float
+    step: str
+    part: int | None = None
+    attempt: int | None = None
+    node: str | None = None
+    code: str | None = None
+    matched: str | None = None
+
+
+class Part:
+    """One submit of a message; `wire` is its prepared form while it may still be written.
+
+    It does not know its message: a cycle would keep every finished message until the collector
+    comes.  `carrier_ids` are those of all answered attempts, oldest first; records show the last.
+    """
+
+    __slots__ = (
+        "attempt",
+        "carrier_ids",
+        "code",
+        "doubts",
+        "failures",
+        "number",
+        "state",
+        "tries",
+        "wire",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.state = PartState.UNSENT
+        self.attempt = 0
+        self.carrier_ids: list[bytes] = []
+        self.code: str | None = None
+        self.doubts = 0
+        """How many attempts were written and not answered: each may have reached the gateway."""
+        self.failures = 0
+        """How many attempts were reported as failed."""
+        self.tries = 0
+        """Answers that asked for another try, throttling not counted."""
+        self.wire: WirePart | None = None
+
+
+class Write:
+    """One part written once; what a session gets as its tag."""
+
+    __slots__ = ("at", "attempt", "carrier_id", "message", "node", "open", "part")
+
+    def __init__(self, message: Message, part: Part, attempt: int, at: float, node: str) -> None:
+        self.message = message
+        self.part = part
+        self.attempt = attempt
+        self.at = at
+        """On the loop's clock."""
+        self.node = node
+        self.carrier_id: bytes | None = None
+        """What a report will quote, where that is known before the answer."""
+        self.open = True
+        """Neither answered nor given up."""
+
+
+Place = tuple["Message", Part]
+"""A part where it belongs."""
+
+
+class Job:
+    """A job that was taken; nothing of it changes any more."""
+
+    __slots__ = ("bill_units", "fields", "produced", "received", "seq", "source")
+
+    def __init__(
+        self,
+        seq: int,
+        fields: JobFields,
+        produced: float,
+        received: float,
+        source: tuple[str, int, int],
+        bill_units: int,
+    ) -> None:
+        self.seq = seq
+        self.fields = fields
+        self.produced = produced
+        self.received = received
+        self.source = source
+        """Topic, partition and offset of the record."""
+        self.bill_units = bill_units
+
+
+class Message:
+    """One job for one recipient."""
+
+    __slots__ = (
+        "account",
+        "answered",
+        "attempts",
+        "carrier",
+        "cause",
+        "claim",
+        "code",
+        "doubted",
+        "final",
+        "job",
+        "lane",
+        "link",
+        "mid",
+        "node",
+        "out",
+        "parts",
+        "reference",
+        "released",
+        "reported",
+        "route",
+        "stage",
+        "state",
+        "steps",
+        "submitted",
+        "throttles",
+        "to",
+        "wake",
+    )
+
+    def __init__(self, job: Job, index: int, to: str, carrier: str | None, lane: int) -> None:
+        self.job = job
+        self.mid = job.seq << INDEX_BITS | index
+        self.to = to
+        self.carrier = carrier
+        self.lane = lane
+        self.route = ""
+        self.state = State.WAITING
+        self.final = False
+        self.account: str | None = None
+        self.node: str | None = None
+        self.link: Any = None
+        """The connection that its parts go to, while that lives."""
+        self.reference = 0
+        self.attempts = 0
+        self.parts: list[Part] = []
+        self.claim = 0
+        """The claim in the ledger that names this message, while it may be written."""
+        self.out = 0
+        """Parts that are claimed or written and neither answered nor given up."""
+        self.released = 0
+        """Claims up to this one say nothing about the message any more."""
+        self.doubted = 0
+        """The attempt of the last `uncertain` event."""
+        self.throttles = 0
+        self.wake: float | None = None
+        """Wall time at which something must happen by itself."""
+        self.submitted: float | None = None
+        self.answered: float | None = None
+        self.reported: float | None = None
+        self.code: str | None = None
+        self.cause: str | None = None
+        self.stage: str | None = None
+        self.steps: list[Step] = []
+
+    @property
+    def index(self) -> int:
+        return self.mid & (1 << INDEX_BITS) - 1
+
+    @property
+    def id(self) -> str:
+        return f"{self.job.fields.id}/{self.index}"
+
+    @property
+    def written(self) -> bool:
+        """Whether any part ever went out: from then on it stays with its account."""
+        return self.submitted is not None
+
+    @property
+    def unsent(self) -> list[Part]:
+        return [p for p in self.parts if p.state is PartState.UNSENT]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def pack_life(m: Message) -> bytes:
+    """Everything of a message that is not a column of its ledger row."""
+    return _encode(
+        (
+            m.carrier,
+            m.node,
+            m.reference,
+            m.attempts,
+            m.released,
+            m.submitted,
+            m.answered,
+            m.reported,
+            m.code,
+            m.cause,
+            m.stage,
+            m.doubted,
+            [
+                (p.state, p.attempt, p.carrier_ids, p.code, p.doubts, p.tries, p.failures)
+                for p in m.parts
+            ],
+            m.steps,
+            m.job.bill_units,
+        )
+    )
+
+
+def unpack_life(m: Message, life: bytes) -> None:
+    """Fills `m` from what `pack_life` made."""
+    (
+        m.carrier,
+        m.node,
+        m.reference,
+        m.attempts,
+        m.released,
+        m.submitted,
+        m.answered,
+        m.reported,
+        m.code,
+        m.cause,
+        m.stage,
+        m.doubted,
+        parts,
+        steps,
+        m.job.bill_units,
+    ) = _decode(life)
+    m.parts = []
+    for number, (state, attempt, carrier_ids, code, *counts) in enumerate(parts, 1):
+        part = Part(number)
+        part.state, part.attempt, part.carrier_ids = PartState(state), attempt, list(carrier_ids)
+        part.code = code
+        part.doubts, part.tries, part.failures = counts
+        m.parts.append(part)
+    m.steps = [Step(*step) for step in steps]

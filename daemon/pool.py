@@ -1,0 +1,164 @@
+"""All binds of all accounts: started, watched, stopped; and what each of them is doing.
+
+All nodes stay logged in.  A node that loses its last bind hands its share to the others by itself,
+because links pull; what this module does is to say so, in the metrics and in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import structlog
+
+from protocols.events import Event
+
+from .account import Account
+from .bind import Bind
+from .carriers import Make
+from .config import Account as Settings
+from .config import Node
+from .link import Link, Owner
+from .model import Message
+from .tally import Tally
+
+log = structlog.get_logger()
+
+
+class Pool:
+    """`rerouted()` is called when an account became usable or stopped being so; `freed(message)`
+    for every message that a lost link gives back without having written it.
+    """
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        makers: Mapping[str, Make],
+        owner: Owner,
+        *,
+        attach: Callable[[Link, Account], None],
+        detach: Callable[[Link], None],
+        rerouted: Callable[[], None],
+        freed: Callable[[Message], None],
+        tally: Tally,
+    ) -> None:
+        self.accounts = accounts
+        self.owner = owner
+        self.attach = attach
+        self.detach = detach
+        self.rerouted = rerouted
+        self.freed = freed
+        self.tally = tally
+        self.binds: dict[str, list[Bind]] = {}
+        self._of_link: dict[Link, Bind] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        for name, account in accounts.items():
+            self.binds[name] = [
+                Bind(account, node, number, mode, makers[name], owner, self)
+                for node, number, mode in places(account.settings)
+            ]
+            account.idle = partial(self._wake_idle, name)
+
+    def start(self) -> None:
+        for binds in self.binds.values():
+            for bind in binds:
+                task = asyncio.create_task(bind.run(), name=f"bind {bind.name}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(_died)
+
+    async def stop(self) -> None:
+        """Say goodbye everywhere and wait for it."""
+        for binds in self.binds.values():
+            for bind in binds:
+                bind.stop()
+        for bind in (b for binds in self.binds.values() for b in binds):
+            if bind.link is not None:
+                await bind.link.closed
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def usable(self, account: str) -> bool:
+        return any(bind.usable for bind in self.binds.get(account, ()))
+
+    def up(self, account: str, node: str) -> int:
+        """Binds of a node that are logged in (SGIP: usable)."""
+        return sum(
+            bind.node.name == node
+            and (bind.state == "idle" or (bind.link is not None and bind.link.bound))
+            for bind in self.binds.get(account, ())
+        )
+
+    def links(self, account: str, node: str) -> list[Link]:
+        return [
+            bind.link
+            for bind in self.binds.get(account, ())
+            if bind.node.name == node and bind.link is not None
+        ]
+
+    # Links and binds tell
+
+    def on_event(self, account: Account, link: Link, event: Event, now: float) -> None:
+        bind = self._of_link.get(link)
+        if bind is not None:
+            bind.on_event(link, event, now)
+
+    def bind_up(self, bind: Bind, link: Link) -> None:
+        bind.account.joined(link)
+        self.rerouted()
+
+    def bind_down(self, bind: Bind, link: Link | None) -> None:
+        """The bind cannot be used now; `link` is what it used, None for one that never was."""
+        account = bind.account
+        if link is not None:
+            was_writing = link in account.links
+            for message in account.left(link):
+                self.freed(message)
+            self._of_link.pop(link, None)
+            self.detach(link)
+            if was_writing and link.failed and self.up(account.name, bind.node.name) == 0:
+                for name in {other.label for other in account.takers()}:
+                    self.tally.failovers[account.name, bind.node.name, name] += 1
+                    log.warning(
+                        "node lost", account=account.name, node=bind.node.name, goes_on=name
+                    )
+        self.rerouted()
+
+    def bind_opened(self, bind: Bind, link: Link) -> None:
+        self._of_link[link] = bind
+        self.attach(link, bind.account)
+
+    def _wake_idle(self, account: str) -> bool:
+        for bind in self.binds[account]:
+            if bind.state == "idle" and not bind.wanted.is_set():
+                bind.wanted.set()
+                return True
+        return False
+
+
+def places(settings: Settings) -> list[tuple[Node, int, str]]:
+    """Node, number and mode of every connection that an account holds.
+
+    `max_binds` is dealt over the nodes in turn, so that none is without.
+    """
+    left = settings.binds
+    dealt = [0] * len(settings.nodes)
+    while left:
+        for place, node in enumerate(settings.nodes):
+            if left and dealt[place] < node.binds:
+                dealt[place] += 1
+                left -= 1
+    modes = ("tx", "rx") if settings.bind_mode == "tx+rx" else ("trx",)
+    return [
+        (node, number, mode)
+        for place, node in enumerate(settings.nodes)
+        for number in range(1, dealt[place] + 1)
+        for mode in modes
+    ]
+
+
+def _died(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        log.critical("bind task failed", task=task.get_name(), error=repr(exc), exc_info=exc)

@@ -1,0 +1,163 @@
+"""Delivery reports as they come: matched in memory, in the ledger, or kept until they can be.
+
+A report is acknowledged once what came of it is durable, whether it was matched or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from protocols.events import Fate, Reported
+
+from .changes import Changes
+from .clock import wall
+from .correlate import KEEP_EARLY, Early
+from .model import Message, Part, Place
+from .numbers.normalise import folded
+from .recall import revive_all
+
+if TYPE_CHECKING:
+    from .account import Account
+    from .engine import Engine
+    from .link import Link
+
+log = structlog.get_logger()
+
+KIND = "early"
+"""Of the ledger's small things: reports that wait for their answer."""
+
+
+class Reports:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.brought: dict[int, Message] = {}
+        """Messages read back for a report that is being looked up."""
+        self._lookups: set[asyncio.Task[None]] = set()
+
+    def came(
+        self, account: Account, link: Link, events: Sequence[Reported], at: float, c: Changes
+    ) -> None:
+        """Reports of one read; those that memory cannot match are looked up in the ledger."""
+        engine = self.engine
+        unknown: list[tuple[Reported, str]] = []
+        for event in events:
+            to = folded(event.to)
+            place = engine.correlate.find(account.name, event.keys, event.exact, to)
+            if place is None:
+                unknown.append((event, to))
+                continue
+            engine.settle.reported(*place, event.fate, event.code, at, c)
+            c.receipts.append((link, event.receipt))
+        if unknown:
+            task = asyncio.create_task(self._look_up(account, link, unknown))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+
+    def matched(self, message: Message, part: Part, early: Early, at: float, c: Changes) -> None:
+        """An answer came for a report that was kept."""
+        c.entries.drops.append((KIND, _name(early)))
+        self.engine.settle.reported(message, part, Fate(early.fate), early.code, at, c)
+
+    async def _look_up(
+        self, account: Account, link: Link, unknown: Sequence[tuple[Reported, str]]
+    ) -> None:
+        """Reports for parts that are not in memory; also those that came before their answer."""
+        engine = self.engine
+        wanted = [(account.name, key) for event, _ in unknown for key in event.keys]
+        found = await engine.ledger.find(wanted)
+        mids = {mid for places in found.values() for mid, _ in places}
+        await self.bring({mid for mid in mids if mid not in engine.open})
+        at = wall()
+        c = Changes()
+        for event, to in unknown:
+            # The answer may have come while the ledger was asked.
+            place = engine.correlate.find(account.name, event.keys, event.exact, to)
+            if place is None:
+                place = self._among(account.name, event, to, found)
+            c.receipts.append((link, event.receipt))
+            if place is not None:
+                engine.settle.reported(*place, event.fate, event.code, at, c)
+            elif event.fate is not Fate.INTERMEDIATE:
+                self._keep(account.name, event, to, at, c)
+        engine.commit(c)
+        self._let_go(mids)
+
+    def _among(
+        self,
+        account: str,
+        event: Reported,
+        to: str,
+        found: dict[tuple[str, bytes], list[tuple[int, int]]],
+    ) -> Place | None:
+        """The newest part under any of the keys, of this recipient if there is one."""
+        for order, key in enumerate(event.keys):
+            candidates = [
+                (message, message.parts[number - 1])
+                for mid, number in found.get((account, key), ())
+                if (message := self.brought.get(mid) or self.engine.open.get(mid)) is not None
+                and number <= len(message.parts)
+            ]
+            same = [place for place in candidates if place[0].to == to]
+            if same:
+                return same[0]
+            if candidates and order < event.exact:
+                return candidates[0]
+        return None
+
+    async def bring(self, mids: set[int]) -> None:
+        """Read messages from the ledger into memory; what is final is only lent."""
+        if not mids:
+            return
+        for message in revive_all(await self.engine.ledger.load(sorted(mids))):
+            if message.mid not in self.engine.open and message.mid not in self.brought:
+                self.brought[message.mid] = message
+                if not message.final:
+                    self.engine.open[message.mid] = message
+
+    def _let_go(self, mids: set[int]) -> None:
+        for mid in mids:
+            self.brought.pop(mid, None)
+
+    def _keep(self, account: str, event: Reported, to: str, at: float, c: Changes) -> None:
+        # A report without any id waits under its recipient: it can only be guessed.
+        keys = event.keys or (b"\0" + to.encode(),)
+        early = Early(account, keys, event.exact, event.fate.value, event.code, to, at)
+        self.engine.correlate.keep(early)
+        c.entries.keeps.append((KIND, _name(early), at, msgspec.msgpack.encode(early)))
+
+    def tick(self, at: float) -> None:
+        """Guess for those that may stand for the one part in doubt; give up the old ones."""
+        engine = self.engine
+        c = Changes()
+        for early in engine.correlate.waiting():
+            place = engine.correlate.guess(early, at)
+            if place is not None:
+                engine.correlate.drop(early)
+                c.entries.drops.append((KIND, _name(early)))
+                engine.settle.reported(*place, Fate(early.fate), early.code, at, c, "guess")
+            elif at >= early.at + 2.0 and not early.counted:
+                early.counted = True
+                engine.tally.unmatched[early.account] += 1
+            elif at >= early.at + KEEP_EARLY:
+                engine.correlate.drop(early)
+                c.entries.drops.append((KIND, _name(early)))
+        engine.commit(c)
+
+    def restore(self, kept: Sequence[tuple[bytes, float, bytes]]) -> None:
+        """Reports that waited when the daemon stopped."""
+        for _, _, value in kept:
+            self.engine.correlate.keep(msgspec.msgpack.decode(value, type=Early))
+
+    async def settled(self) -> None:
+        """Until every look-up under way has ended."""
+        while self._lookups:
+            await asyncio.wait(self._lookups)
+
+
+def _name(early: Early) -> bytes:
+    return early.account.encode() + b"\0" + early.keys[0]

@@ -1,0 +1,83 @@
+"""Which account a number goes to: carrier of its prefix, route of that, first usable account.
+
+Messages wait on their route.  Whenever an account becomes usable or stops being so, the routes
+are dealt again: each is served by its first usable account, and waits while there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .account import Account
+from .config import Routes
+from .model import Message
+from .queues import RouteQueue
+
+CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
+DEFAULT = "default"
+OWN = "account:"
+"""Before the name of an account: the route of the jobs that name it."""
+
+
+class Router:
+    """`usable(name)` says whether at least one bind of an account can take submits."""
+
+    def __init__(
+        self, routes: Routes, accounts: Mapping[str, Account], usable: Callable[[str], bool]
+    ) -> None:
+        self.accounts = accounts
+        self.usable = usable
+        self.queues: dict[str, RouteQueue] = {
+            name: RouteQueue(name, getattr(routes, name)) for name in (*CARRIERS, DEFAULT)
+        }
+        for name in accounts:
+            self.queues[OWN + name] = RouteQueue(OWN + name, (name,))
+        self.serving: dict[str, str | None] = {}
+        """Account by route, None while none is usable."""
+        self.changed()
+
+    def choose(self, carrier: str | None, account: str | None) -> RouteQueue | None:
+        """The queue for a message; None when the account is not known.
+
+        A queue without accounts is no route.
+        """
+        if account is not None:
+            return self.queues.get(OWN + account)
+        return self.queues[carrier if carrier is not None else DEFAULT]
+
+    def first(self, queue: RouteQueue) -> str:
+        """The account that serves a route, or the preferred one while none is usable."""
+        return self.serving.get(queue.name) or queue.accounts[0]
+
+    def changed(self) -> list[Account]:
+        """Deal the routes again; returns the accounts that got a new one."""
+        dealt: dict[str, list[RouteQueue]] = {name: [] for name in self.accounts}
+        gained: dict[str, Account] = {}
+        for queue in self.queues.values():
+            now = next((name for name in queue.accounts if self.usable(name)), None)
+            before = self.serving.get(queue.name)
+            self.serving[queue.name] = now
+            if now is not None:
+                dealt[now].append(queue)
+                if now != before:
+                    gained[now] = self.accounts[now]
+        for name, account in self.accounts.items():
+            account.queues = dealt[name]
+        return list(gained.values())
+
+    def requeue(self, message: Message) -> None:
+        """A message that was never written waits again, in front."""
+        message.account = None
+        message.link = None
+        self.queues[message.route].lanes.put_back(message)
+        serving = self.serving.get(message.route)
+        if serving is not None:
+            self.accounts[serving].nudge()
+
+    def waiting(self, account: str) -> int:
+        """Messages that would go to this account, or wait for it, now."""
+        return sum(
+            len(queue)
+            for queue in self.queues.values()
+            if queue.accounts and self.first(queue) == account
+        )

@@ -1,0 +1,378 @@
+"""What an answer, a silence, a report or the passing of time means for a message.
+
+Every change of a message's state is here.  Nothing here waits: a call changes messages in memory
+and notes in `Changes` what has to be written and told; the caller commits.
+
+A part counts as delivered when a report of any attempt says so, and as failed when every attempt
+that may have reached the gateway has failed.  A message is delivered with its last part, and
+undelivered, rejected or expired at the first that cannot be delivered any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from protocols.events import Fate
+
+from .changes import Changes
+from .codes.lookup import Codes
+from .model import FINAL, Message, Part, PartState, State, Step, Write
+from .records import Records
+from .tally import Tally
+
+MOST_TRIES = 3
+"""Answers that ask for another try, throttling not counted (contract section 5)."""
+MOST_STEPS = 64
+"""Of one message: a gateway that throttles for days does not grow it."""
+
+
+class AccountTerms(Protocol):
+    """What settling needs to know of an account."""
+
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def report_within(self) -> float: ...
+
+
+class Settle:
+    """Policy for messages in flight.
+
+    `again(message, delay)` queues what may be written once more with its account, after `delay`
+    seconds, or at once when that is 0.  `closed(message)` is told of every message that became
+    final.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Mapping[str, AccountTerms],
+        codes: Codes,
+        records: Records,
+        topic: str,
+        hold: float,
+        resend: bool,
+        tally: Tally,
+        again: Callable[[Message, float], None],
+        closed: Callable[[Message], None],
+        doubt: Callable[[Message, Part, bool], None],
+        unheld: Callable[[Message], None],
+    ) -> None:
+        self.accounts = accounts
+        self.codes = codes
+        self.records = records
+        self.topic = topic
+        self.hold = hold
+        self.resend = resend
+        self.tally = tally
+        self.again = again
+        self.closed = closed
+        self.doubt = doubt
+        """Told of every part that comes into doubt (True) or leaves it (False)."""
+        self.unheld = unheld
+        """Told of every message whose `not_before` has come."""
+
+    # What the gateway does
+
+    def written(self, write: Write, node: str, wall: float) -> None:
+        part, m = write.part, write.message
+        part.state = PartState.WRITTEN
+        part.attempt = write.attempt
+        m.attempts = max(m.attempts, write.attempt)
+        m.node = node
+        if m.submitted is None:
+            m.submitted = wall
+        self._step(m, Step(wall, "written", part.number, write.attempt, node))
+
+    def accepted(self, write: Write, carrier_id: bytes, wall: float, c: Changes) -> None:
+        part, m = write.part, write.message
+        self._close_write(write)
+        c.touch(m)
+        protocol = self.accounts[m.account].protocol if m.account is not None else ""
+        part.carrier_ids.append(carrier_id)
+        if carrier_id:
+            c.carrier_id(m, part.number, protocol, carrier_id)
+        self._step(m, Step(wall, "answered", part.number, write.attempt, write.node, _ok(protocol)))
+        if m.final:
+            return
+        if part.state in (PartState.WRITTEN, PartState.IN_DOUBT, PartState.UNSENT):
+            if part.state is PartState.IN_DOUBT:
+                self.doubt(m, part, False)
+            part.state = PartState.ANSWERED
+        self._progress(m, wall, c)
+
+    def rejected(self, write: Write, code: str, throttled: bool, wall: float, c: Changes) -> None:
+        part, m = write.part, write.message
+        self._close_write(write)
+        outcome = "throttled" if throttled else "refused"
+        self._step(m, Step(wall, outcome, part.number, write.attempt, write.node, code))
+        if m.final or part.state is not PartState.WRITTEN:
+            c.touch(m)
+            return
+        account = self.accounts[m.account] if m.account is not None else None
+        protocol = account.protocol if account is not None else ""
+        meaning = self.codes.look(m.carrier or "", protocol, "submit", code)
+        if throttled:
+            part.state = PartState.UNSENT
+            m.throttles += 1
+            self.again(m, min(5.0, 0.1 * 2 ** min(m.throttles - 1, 6)))
+            return
+        if meaning.retryable and part.tries < MOST_TRIES:
+            part.tries += 1
+            part.state = PartState.UNSENT
+            self.again(m, 0.5 * 2 ** (part.tries - 1))
+            return
+        c.touch(m)
+        part.code = code
+        if part.doubts:
+            # The attempt before this one may still be delivered: its report decides.
+            part.state = PartState.IN_DOUBT
+            self.doubt(m, part, True)
+            return
+        part.state = PartState.REFUSED
+        self._finish(m, State.REJECTED, code, meaning.cause, "submit", wall, c)
+
+    def unanswered(self, write: Write, wall: float, c: Changes) -> None:
+        if not write.open:
+            return
+        part, m = write.part, write.message
+        self._close_write(write)
+        part.doubts += 1
+        c.touch(m)
+        self._step(m, Step(wall, "unanswered", part.number, write.attempt, write.node))
+        if write.carrier_id is not None and m.account is not None:
+            c.carrier_id(m, part.number, self.accounts[m.account].protocol, write.carrier_id)
+        if m.final or part.state is not PartState.WRITTEN:
+            return
+        part.state = PartState.IN_DOUBT
+        self.doubt(m, part, True)
+        if m.state is State.UNCERTAIN and m.doubted >= m.attempts:
+            return
+        self.uncertain(m, wall, c)
+
+    def uncertain(self, m: Message, wall: float, c: Changes) -> None:
+        """Says that the message may or may not have left, and starts the hold."""
+        m.state = State.UNCERTAIN
+        m.doubted = m.attempts
+        m.stage, m.code = "submit", None
+        self.hold_from(m, wall)
+        c.touch(m)
+        self._tell(m, c)
+
+    def hold_from(self, m: Message, wall: float) -> None:
+        """Wait for a report from now on (also after a restart)."""
+        last = (m.submitted if m.submitted is not None else wall) + self._report_within(m)
+        m.wake = last
+        if self._may_resend(m):
+            hold = self.hold if m.job.fields.report else 0.0
+            m.wake = min(last, wall + hold)
+
+    # What the carrier reports
+
+    def reported(
+        self,
+        m: Message,
+        part: Part,
+        fate: Fate,
+        code: str,
+        wall: float,
+        c: Changes,
+        matched: str | None = None,
+    ) -> None:
+        c.touch(m)
+        word = "intermediate" if fate is Fate.INTERMEDIATE else "reported"
+        self._step(m, Step(wall, word, part.number, part.attempt, m.node, code, matched))
+        if m.final:
+            self.tally.late(m.account)
+            return
+        if fate is Fate.INTERMEDIATE:
+            return
+        m.reported = wall
+        if fate is Fate.DELIVERED:
+            if part.state is PartState.IN_DOUBT:
+                self.doubt(m, part, False)
+            part.state = PartState.DELIVERED
+            part.code = code
+        else:
+            part.failures += 1
+            attempts = len(part.carrier_ids) + part.doubts
+            if part.failures < attempts or part.state is PartState.DELIVERED:
+                return
+            if part.state is PartState.IN_DOUBT:
+                self.doubt(m, part, False)
+            part.state = PartState.FAILED
+            part.code = code
+        self._progress(m, wall, c)
+
+    # What happens by itself
+
+    def refused(self, m: Message, code: str, wall: float, c: Changes) -> None:
+        """Refused before the wire; `code` is a LOCAL one."""
+        meaning = self.codes.look(m.carrier or "", "local", "gate", code)
+        self._finish(m, State.REJECTED, code, meaning.cause, "gate", wall, c)
+
+    def expired(self, m: Message, code: str, wall: float, c: Changes) -> None:
+        meaning = self.codes.look(m.carrier or "", "local", "gate", code)
+        stage = {"LOCAL:NO_REPORT": "report", "LOCAL:NO_RESP": "submit"}.get(code, "gate")
+        self._finish(m, State.EXPIRED, code, meaning.cause, stage, wall, c)
+
+    def gone(self, m: Message, wall: float) -> bool:
+        """Whether nothing of the message may be written any more."""
+        expires = m.job.fields.expires_at
+        return expires is not None and wall >= expires
+
+    def waiting_until(self, m: Message) -> float:
+        """Wall time at which a message that waits expires."""
+        last = m.job.received + self._report_within(m)
+        not_before = m.job.fields.not_before
+        if not_before is not None:
+            last = max(last, not_before + self._report_within(m))
+        expires = m.job.fields.expires_at
+        return last if expires is None else min(last, expires)
+
+    def woken(self, m: Message, wall: float, c: Changes) -> None:
+        """The message's wake time has come, or it was said so too early."""
+        if m.final or m.wake is None or wall < m.wake:
+            return
+        if m.state is State.HELD:
+            if self.gone(m, wall):
+                self.expired(m, "LOCAL:QUEUE_EXPIRED", wall, c)
+                return
+            m.state = State.WAITING
+            m.wake = self.waiting_until(m)
+            c.touch(m)
+            self.unheld(m)
+        elif m.state is State.WAITING:
+            if m.out == 0:
+                self.expired(m, "LOCAL:QUEUE_EXPIRED", wall, c)
+            else:
+                # On the wire: whatever comes of it sets the next time.
+                m.wake = None
+                c.touch(m)
+        elif m.state is State.ACCEPTED:
+            self.expired(m, "LOCAL:NO_REPORT", wall, c)
+        elif m.state is State.UNCERTAIN:
+            last = (m.submitted if m.submitted is not None else wall) + self._report_within(m)
+            if wall >= last:
+                self.expired(m, "LOCAL:NO_RESP", wall, c)
+                return
+            m.wake = last
+            c.touch(m)
+            if self._may_resend(m) and not self.gone(m, wall):
+                for part in m.parts:
+                    if part.state is PartState.IN_DOUBT and part.doubts < 2:
+                        self.doubt(m, part, False)
+                        part.state = PartState.UNSENT
+                        self.tally.resent(m.account)
+                self.again(m, 0.0)
+
+    def stays_in_doubt(self, m: Message) -> None:
+        """What was to be written once more may not be any more: wait for its report."""
+        for part in m.parts:
+            if part.state is PartState.UNSENT and part.doubts:
+                part.state = PartState.IN_DOUBT
+                self.doubt(m, part, True)
+
+    # How it is done
+
+    def _progress(self, m: Message, wall: float, c: Changes) -> None:
+        """The verdict, if the parts allow one."""
+        if m.final:
+            return
+        answered = delivered = True
+        for part in m.parts:
+            state = part.state
+            if state is PartState.FAILED:
+                protocol = self.accounts[m.account].protocol if m.account is not None else ""
+                code = part.code or ""
+                meaning = self.codes.look(m.carrier or "", protocol, "report", code)
+                self._finish(m, State.UNDELIVERED, code, meaning.cause, "report", wall, c)
+                return
+            if state is not PartState.DELIVERED:
+                delivered = False
+                if state is not PartState.ANSWERED:
+                    answered = False
+        if delivered:
+            last = m.parts[-1].code
+            self._finish(m, State.DELIVERED, last, "delivered", "report", wall, c)
+        elif answered and m.state is not State.ACCEPTED:
+            self._accept(m, wall, c)
+
+    def _accept(self, m: Message, wall: float, c: Changes) -> None:
+        m.answered = wall
+        m.stage = "submit"
+        m.code = _ok(self.accounts[m.account].protocol) if m.account is not None else None
+        m.state = State.ACCEPTED
+        c.safe.append(m)
+        for part in m.parts:
+            part.wire = None
+        if m.job.fields.report:
+            m.wake = wall + self._report_within(m)
+        else:
+            m.final, m.wake = True, None
+            self.closed(m)
+        self._tell(m, c)
+
+    def _finish(
+        self,
+        m: Message,
+        state: State,
+        code: str | None,
+        cause: str | None,
+        stage: str,
+        wall: float,
+        c: Changes,
+    ) -> None:
+        if m.final:
+            return
+        for part in m.parts:
+            part.wire = None
+            if part.state is PartState.IN_DOUBT:
+                self.doubt(m, part, False)
+        m.state, m.code, m.cause, m.stage = state, code, cause, stage
+        m.final, m.wake = True, None
+        c.touch(m)
+        c.safe.append(m)
+        if state in (State.REJECTED, State.EXPIRED):
+            self._step(m, Step(wall, state.word, None, None, None, code))
+        self.closed(m)
+        self._tell(m, c)
+        self.tally.finished(m, wall)
+
+    def _tell(self, m: Message, c: Changes) -> None:
+        c.touch(m)
+        self.tally.entered(m)
+        c.event(self.topic, self.records.report(m))
+
+    def _close_write(self, write: Write) -> None:
+        """The answer, or the end of waiting for it; a late answer takes its doubt back."""
+        m = write.message
+        if write.open:
+            write.open = False
+            m.out -= 1
+        else:
+            write.part.doubts = max(0, write.part.doubts - 1)
+
+    def _step(self, m: Message, step: Step) -> None:
+        if len(m.steps) < MOST_STEPS or m.state in FINAL:
+            m.steps.append(step)
+
+    def _may_resend(self, m: Message) -> bool:
+        wish = m.job.fields.on_uncertain
+        resend = self.resend if wish is None else wish == "resend"
+        if not resend:
+            return False
+        return any(
+            (p.state is PartState.IN_DOUBT and p.doubts < 2) or p.state is PartState.UNSENT
+            for p in m.parts
+        )
+
+    def _report_within(self, m: Message) -> float:
+        account = self.accounts.get(m.account) if m.account is not None else None
+        return account.report_within if account is not None else 259200.0
+
+
+def _ok(protocol: str) -> str:
+    """The result of an answer that says yes, in the contract's spelling."""
+    return "0x00000000" if protocol == "smpp" else "0"

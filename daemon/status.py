@@ -1,0 +1,104 @@
+"""What the daemon says of itself: `/status`, readiness, and why messages wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .account import Account
+from .bind import Bind
+from .clock import Stamps
+from .pool import Pool
+from .router import CARRIERS, Router
+
+
+class Status:
+    """`broker_connected()` says whether jobs can come and reports can go."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Mapping[str, Account],
+        pool: Pool,
+        router: Router,
+        stamps: Stamps,
+        broker_connected: Callable[[], bool],
+        now: Callable[[], float],
+    ) -> None:
+        self.accounts = accounts
+        self.pool = pool
+        self.router = router
+        self.stamps = stamps
+        self.broker_connected = broker_connected
+        self.now = now
+        self.draining = False
+
+    def why(self, name: str, now: float) -> str | None:
+        """Why messages of an account wait: rate, window, unbound, throttled or backoff.
+
+        None when nothing waits.
+        """
+        account = self.accounts[name]
+        if not account.own_waiting and not self.router.waiting(name):
+            return None
+        links = account.takers()
+        if not links:
+            states = {bind.state for bind in self.pool.binds[name]}
+            return "backoff" if states <= {"backoff", "refused"} else "unbound"
+        if all(link.room(now) < 1 for link in links):
+            return "window"
+        if account.pacer.pace < account.pacer.rate:
+            return "throttled"
+        return "rate"
+
+    def not_ready(self) -> list[str]:
+        """The reasons for which `/readyz` says 503."""
+        reasons = []
+        if not self.broker_connected():
+            reasons.append("broker: not connected")
+        if self.draining:
+            reasons.append("daemon: draining")
+        for carrier in CARRIERS:
+            accounts = self.router.queues[carrier].accounts
+            if accounts and not any(self.pool.usable(name) for name in accounts):
+                reasons.append(f"carrier {carrier}: no usable account of {', '.join(accounts)}")
+        return reasons
+
+    def show(self) -> dict[str, Any]:
+        """The body of `/status`."""
+        now = self.now()
+        found = []
+        for name, account in self.accounts.items():
+            nodes = []
+            for node in account.settings.nodes:
+                binds = [b for b in self.pool.binds[name] if b.node.name == node.name]
+                nodes.append(
+                    {"name": node.name, "binds": [self._bind(bind, now) for bind in binds]}
+                )
+            found.append(
+                {
+                    "name": name,
+                    "waiting": account.own_waiting + self.router.waiting(name),
+                    "why": self.why(name, now),
+                    "nodes": nodes,
+                }
+            )
+        return {"accounts": found}
+
+    def _bind(self, bind: Bind, now: float) -> dict[str, Any]:
+        link = bind.link
+        window = bind.account.settings.window
+        used = link.session.unanswered if link is not None else 0
+        why = None
+        if bind.state != "bound":
+            why = {"backoff": "backoff", "refused": "backoff"}.get(bind.state, "unbound")
+        elif link is not None and bind.writes and link.room(now) < 1:
+            why = "window"
+        return {
+            "state": bind.state,
+            "since": self.stamps.text(bind.since),
+            "last_error": bind.last_error,
+            "window": window,
+            "window_in_use": used,
+            "why": why,
+        }

@@ -1,0 +1,38 @@
+"""What is finished moves from the ledger to the archive files, and old files go."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from .clock import wall
+from .config import Daemon
+from .ledger import Archiver, Ledger
+
+log = structlog.get_logger()
+
+SWEEP_EVERY = 60.0
+
+
+class Sweep:
+    def __init__(self, ledger: Ledger, settings: Daemon) -> None:
+        self.settings = settings
+        self.archiver = Archiver(
+            ledger, zone=settings.timezone, archive_after=settings.archive_after
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            at = wall()
+            moved = await self.archiver.sweep(at)
+            if moved:
+                log.info("archived", jobs=moved)
+            for path in await self.archiver.drop_archives(at - self.settings.retain, at):
+                log.info("archive dropped", file=path.name, reason="older than `daemon.retain`")
+
+    async def close(self) -> None:
+        """Before the ledger's own."""
+        await self.archiver.close()

@@ -1,0 +1,109 @@
+"""What the daemon does by the clock: wake times, old reports, offsets, and why messages wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .alarms import AHEAD, Alarms
+from .broker.base import Source
+from .changes import Changes
+from .clock import wall
+from .engine import Engine
+from .inbound import Inbound
+from .offsets import Offsets
+from .recall import revive_all
+from .status import Status
+from .tally import Tally
+
+TICK = 0.1
+LOOK_AHEAD_EVERY = 2.0
+REPORTS_EVERY = 0.5
+COMMIT_EVERY = 0.5
+MOST_DUE = 2_000
+
+
+class Ticker:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        alarms: Alarms,
+        inbound: Inbound,
+        offsets: Offsets,
+        source: Source,
+        status: Status,
+        tally: Tally,
+        now: Callable[[], float],
+    ) -> None:
+        self.engine = engine
+        self.alarms = alarms
+        self.inbound = inbound
+        self.offsets = offsets
+        self.source = source
+        self.status = status
+        self.tally = tally
+        self.now = now
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        before = self.now()
+        next_look = next_reports = next_commit = before
+        while True:
+            now = self.now()
+            at = wall()
+            if now >= next_look:
+                next_look = now + LOOK_AHEAD_EVERY
+                await self._look_ahead(at + AHEAD)
+            await self._wake(at)
+            if now >= next_reports:
+                next_reports = now + REPORTS_EVERY
+                self.engine.reports.tick(at)
+                c = Changes()
+                self.inbound.tick(at, c)
+                self.engine.commit(c)
+            if now >= next_commit:
+                next_commit = now + COMMIT_EVERY
+                self.commit_offsets()
+            self._count_blocked(now - before, now)
+            before = now
+            next_at = self.alarms.next_at()
+            sleep = TICK if next_at is None else min(TICK, max(0.002, next_at - wall()))
+            await asyncio.sleep(sleep)
+
+    def commit_offsets(self) -> None:
+        positions = self.offsets.moved()
+        if positions:
+            self.source.commit(positions)
+
+    async def _look_ahead(self, until: float) -> None:
+        """Bring the wake times of the next seconds into memory."""
+        alarms = self.alarms
+        after: tuple[float, int] | None = None
+        # What is put meanwhile and not durable yet comes by itself.
+        alarms.horizon = max(alarms.horizon, until)
+        while True:
+            found = await self.engine.ledger.due(after, until, MOST_DUE)
+            alarms.extend(until, found)
+            if len(found) < MOST_DUE:
+                return
+            after = found[-1]
+            await self._wake(wall())
+
+    async def _wake(self, at: float) -> None:
+        engine = self.engine
+        mids = self.alarms.due(at)
+        if not mids:
+            return
+        away = [mid for mid in mids if mid not in engine.open]
+        for start in range(0, len(away), MOST_DUE):
+            for message in revive_all(await engine.ledger.load(away[start : start + MOST_DUE])):
+                if not message.final and message.mid not in engine.open:
+                    engine.open[message.mid] = message
+        engine.wake([engine.open[mid] for mid in mids if mid in engine.open])
+
+    def _count_blocked(self, seconds: float, now: float) -> None:
+        for name in self.engine.accounts:
+            reason = self.status.why(name, now)
+            if reason is not None:
+                self.tally.blocked[name, reason] += seconds

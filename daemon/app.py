@@ -105,6 +105,7 @@ class App:
             closed=self._closed,
             doubt=self._doubt,
             unheld=self._unheld,
+            patience=self._patience,
         )
         self.engine = Engine(
             ledger=self.ledger,
@@ -288,6 +289,7 @@ class App:
         for account in self.accounts.values():
             account.draining = True
         await self._end_task("intake", deadline)
+        await durable(self.ledger)  # claims under way reach their links
         self._unload()
         clean = await self._answered_by(deadline)
         await self.engine.reports.settled()
@@ -383,6 +385,9 @@ class App:
 
     def _unheld(self, message: Message) -> None:
         self.intake.unhold(message)
+
+    def _patience(self, message: Message) -> float:
+        return self.router.patience(message)
 
     def _inbound(self, account: Account, link: Link, event: Received, c: Changes) -> None:
         self.inbound.came(account, link, event, c)

@@ -90,7 +90,9 @@ class Engine:
         self.of_link.pop(link, None)
 
     def heard(self, link: Link, events: Sequence[Event], now: float) -> None:
-        account = self.of_link[link]
+        account = self.of_link.get(link)
+        if account is None:
+            return  # a connection that has ended already
         if events:
             c = Changes()
             at = wall()
@@ -205,16 +207,31 @@ class Engine:
     def closed(self, message: Message) -> None:
         """The message is final: memory lets go of it."""
         self.open.pop(message.mid, None)
-        account = self.accounts.get(message.account or "")
-        if account is not None:
-            for part in message.parts:
-                for carrier_id in part.carrier_ids:
-                    self.correlate.forget(account.name, ids.key(account.protocol, carrier_id), part)
+        for account, key, part in self._keys(message):
+            self.correlate.forget(account, key, part)
 
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest."""
         if message.state is State.ACCEPTED and message.out == 0:
-            self.open.pop(message.mid, None)
+            self.closed(message)
+
+    def borrow(self, message: Message) -> None:
+        """A message that is not final was read back for a report, and stays for a while."""
+        self.open[message.mid] = message
+        for account, key, part in self._keys(message):
+            self.correlate.register(account, key, message, part)
+
+    def _keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
+        """What reports about a message are matched by."""
+        account = self.accounts.get(message.account or "")
+        if account is None:
+            return []
+        return [
+            (account.name, ids.key(account.protocol, carrier_id), part)
+            for part in message.parts
+            for carrier_id in part.carrier_ids
+            if carrier_id
+        ]
 
     # Writing down
 

@@ -25,6 +25,9 @@ from .tally import Tally
 
 log = structlog.get_logger()
 
+FAREWELL_WITHIN = 2.0
+"""Seconds for all goodbyes together."""
+
 
 class Pool:
     """`rerouted()` is called when an account became usable or stopped being so; `freed(message)`
@@ -73,9 +76,11 @@ class Pool:
         for binds in self.binds.values():
             for bind in binds:
                 bind.stop()
-        for bind in (b for binds in self.binds.values() for b in binds):
-            if bind.link is not None:
-                await bind.link.closed
+        links = [bind.link for binds in self.binds.values() for bind in binds if bind.link]
+        if links:
+            await asyncio.wait([link.closed for link in links], timeout=FAREWELL_WITHIN)
+        for link in links:
+            link.abort()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

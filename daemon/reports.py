@@ -117,7 +117,7 @@ class Reports:
             if message.mid not in self.engine.open and message.mid not in self.brought:
                 self.brought[message.mid] = message
                 if not message.final:
-                    self.engine.open[message.mid] = message
+                    self.engine.borrow(message)
 
     def _let_go(self, mids: set[int]) -> None:
         for mid in mids:

@@ -13,6 +13,8 @@ from .config import Routes
 from .model import Message
 from .queues import RouteQueue
 
+LONGEST_WAIT = 259200.0
+"""Seconds; where no account says otherwise."""
 CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
 DEFAULT = "default"
 OWN = "account:"
@@ -48,6 +50,13 @@ class Router:
     def first(self, queue: RouteQueue) -> str:
         """The account that serves a route, or the preferred one while none is usable."""
         return self.serving.get(queue.name) or queue.accounts[0]
+
+    def patience(self, message: Message) -> float:
+        """Seconds that a message may wait: `report_within` of the account it would go to."""
+        queue = self.queues.get(message.route)
+        if queue is None or not queue.accounts:
+            return LONGEST_WAIT
+        return self.accounts[self.first(queue)].settings.report_within
 
     def changed(self) -> list[Account]:
         """Deal the routes again; returns the accounts that got a new one."""

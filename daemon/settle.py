@@ -58,6 +58,7 @@ class Settle:
         closed: Callable[[Message], None],
         doubt: Callable[[Message, Part, bool], None],
         unheld: Callable[[Message], None],
+        patience: Callable[[Message], float],
     ) -> None:
         self.accounts = accounts
         self.codes = codes
@@ -72,6 +73,8 @@ class Settle:
         """Told of every part that comes into doubt (True) or leaves it (False)."""
         self.unheld = unheld
         """Told of every message whose `not_before` has come."""
+        self.patience = patience
+        """Seconds that a message may wait on its route: `report_within` of its account."""
 
     # What the gateway does
 
@@ -113,6 +116,9 @@ class Settle:
         account = self.accounts[m.account] if m.account is not None else None
         protocol = account.protocol if account is not None else ""
         meaning = self.codes.look(m.carrier or "", protocol, "submit", code)
+        if throttled or (meaning.retryable and part.tries < MOST_TRIES):
+            m.wake = self.waiting_until(m) if m.state is State.WAITING else m.wake
+            c.touch(m)
         if throttled:
             part.state = PartState.UNSENT
             m.throttles += 1
@@ -224,10 +230,11 @@ class Settle:
 
     def waiting_until(self, m: Message) -> float:
         """Wall time at which a message that waits expires."""
-        last = m.job.received + self._report_within(m)
+        within = self.patience(m)
+        last = m.job.received + within
         not_before = m.job.fields.not_before
         if not_before is not None:
-            last = max(last, not_before + self._report_within(m))
+            last = max(last, not_before + within)
         expires = m.job.fields.expires_at
         return last if expires is None else min(last, expires)
 
@@ -370,7 +377,7 @@ class Settle:
 
     def _report_within(self, m: Message) -> float:
         account = self.accounts.get(m.account) if m.account is not None else None
-        return account.report_within if account is not None else 259200.0
+        return account.report_within if account is not None else self.patience(m)
 
 
 def _ok(protocol: str) -> str:

@@ -43,9 +43,7 @@ def add(subparsers: Any) -> None:
         "--rate", type=_rate, default=60.0, metavar="R", help="messages a second (%(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="only the result, as JSON")
-    parser.add_argument(
-        "--keep", action="store_true", help="leave the daemon running until Ctrl-C"
-    )
+    parser.add_argument("--keep", action="store_true", help="leave the daemon running until Ctrl-C")
     parser.set_defaults(run=run)
 
 

@@ -83,9 +83,7 @@ class Demo:
                 await asyncio.sleep(pause)
                 await self.stage.write_in(name, f"{LINES[name].prefix}99990000", text)
 
-    async def _follow(
-        self, reports: Tail, inbound: Tail, sending: asyncio.Task[Any]
-    ) -> None:
+    async def _follow(self, reports: Tail, inbound: Tail, sending: asyncio.Task[Any]) -> None:
         while not self.complete:
             records = await reports.take(AT_ONCE, WAIT)
             answers = await inbound.take(AT_ONCE, 0.0)

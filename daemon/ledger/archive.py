@@ -29,13 +29,11 @@ from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
 from daemon.ledger.rows import hash_carrier_id, hash_job, hash_to, job_ref
 from daemon.ledger.statement import Bulk, fetch, real
-from daemon.ledger.writer import move_recent
+from daemon.ledger.writer import RECENT_ROWS, move_recent
 
 SLICE_JOBS = 200
 """So many jobs are deleted in one transaction: some 5 ms that a commit may have to wait."""
 SLICE_MESSAGES = 2_000
-RECENT_ROWS = 65_536
-"""So many keys an archive gathers before it sorts them in; 3 ms for who has to scan them."""
 FORGET_ROWS = 2_000
 CACHE_KB = 4_000
 
@@ -128,7 +126,8 @@ class Archiver:
         await self._call(self._detach)
         while await self._ledger.run(partial(_forget, now)):
             pass
-        if floor := await self._call(self._purge_floor, now):
+        floor = await self._call(self._purge_floor, now)
+        if floor is not None:
             after: tuple[int, int] | None = purge.FIRST
             while after is not None:
                 after, keys = await self._call(purge.dead_keys, self._db, after, floor)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,10 +39,18 @@ T = TypeVar("T")
 
 WRITER_CACHE_KB = 16_000
 READER_CACHE_KB = 4_000
-LOG_PAGES = 4_000
-"""The log starts over once it has so many pages (16 MB) and all of them are in the file."""
-CHECKPOINT_ROWS = 4_000
+LOG_PAGES = 8_000
+"""The log starts over once it has so many pages (32 MB) and all of them are in the file."""
+CHECKPOINT_ROWS = 16_000
 """So many rows after the last checkpoint comes the next, beside the commits."""
+SWITCH_SECONDS = 0.00005
+"""How long the loop may keep the interpreter from a thread that wants it.
+
+A loop that always has something to do still lets go of the interpreter once per turn, for the few
+microseconds of a `select`: too short for the writer to wake up and take it, yet it starts
+its waiting time anew.  With Python's 5 ms and turns of a millisecond single commits took up to
+30 s (1,700 messages/s); with this 80 ms (33,000 messages/s), at no cost where nobody waits.
+"""
 
 
 class Ledger:
@@ -91,6 +100,7 @@ class Ledger:
         self._on_commit = on_commit
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self.failed: asyncio.Future[None] = self._loop.create_future()
         with ExitStack() as undo:
             self._db = files.create(self.path, "schema.sql", "hot.sql", cache_kb=WRITER_CACHE_KB)

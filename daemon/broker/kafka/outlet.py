@@ -85,6 +85,7 @@ class KafkaOutlet:
         self._topics = tuple(topics)
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
+        self._counts: dict[str, int] = {}
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._connected = False
         self._acked_at = -math.inf
@@ -96,7 +97,7 @@ class KafkaOutlet:
         return self._connected
 
     async def start(self) -> None:
-        await require(self._settings, self._topics)
+        self._counts = await require(self._settings, self._topics)
         try:
             self._producer = await self._open()
         except (KafkaError, TimeoutError) as exc:
@@ -109,10 +110,9 @@ class KafkaOutlet:
     ) -> None:
         if not records:
             return
-        topics = {topic for topic, _, _ in records}
-        counts = {topic: await self._partitions(topic) for topic in topics}
-        if self._closed:
-            raise self._not_open()
+        if self._producer is None or self._closed:
+            raise BrokerError(f"Kafka at {self._settings.where}: the outlet is not open")
+        counts = {topic: self._partitions(topic) for topic in {topic for topic, _, _ in records}}
         ticket = _Ticket(len(records))
         headers = [("content-type", content_type.encode("latin-1"))]
         now = int(time.time() * 1000)
@@ -145,13 +145,10 @@ class KafkaOutlet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for lane in self._lanes.values():
-            self._abandon(lane)
+            self._abandon(lane, "closed before it was written")
         producer, self._producer = self._producer, None
         if producer is not None:
             await self._leave(producer)
-
-    def _not_open(self) -> BrokerError:
-        return BrokerError(f"Kafka at {self._settings.where}: the outlet is not open")
 
     # Producers
 
@@ -201,21 +198,15 @@ class KafkaOutlet:
             log.warning("closed with records on their way", kafka=self._settings.where)
             await producer.client.close()
 
-    async def _partitions(self, topic: str) -> int:
-        while True:
-            producer = self._producer
-            if producer is None or self._closed:
-                raise self._not_open()
-            try:
-                return len(await producer.partitions_for(topic))
-            except KafkaError as exc:
-                log.warning(
-                    "not published yet",
-                    kafka=self._settings.where,
-                    topic=topic,
-                    error=str(exc),
-                )
-                await asyncio.sleep(RETRY_AFTER)
+    def _partitions(self, topic: str) -> int:
+        """As many as the topic had at the start, or has now."""
+        if topic not in self._counts:
+            raise BrokerError(f"topic {topic!r} is not one that this outlet was opened for")
+        if self._producer is not None:
+            known = self._producer.client.cluster.partitions_for_topic(topic)
+            if known:
+                self._counts[topic] = len(known)
+        return self._counts[topic]
 
     # Lanes
 
@@ -224,6 +215,15 @@ class KafkaOutlet:
         lane.task = asyncio.create_task(
             self._drain(lane, topic, number), name=f"kafka outlet {topic}-{number}"
         )
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or (exc := task.exception()) is None:
+                return
+            log.error("publishing broke", topic=topic, partition=number, exc_info=exc)
+            del self._lanes[topic, number]
+            self._abandon(lane, f"broke: {exc!r}")
+
+        lane.task.add_done_callback(ended)
         return lane
 
     async def _drain(self, lane: _Lane, topic: str, number: int) -> None:
@@ -282,13 +282,11 @@ class KafkaOutlet:
             owed += 1
         ticket.settle(owed)
 
-    def _abandon(self, lane: _Lane) -> None:
+    def _abandon(self, lane: _Lane, why: str) -> None:
         while lane.waiting:
             done = lane.waiting.popleft()[0].done
             if not done.done():
-                done.set_exception(
-                    BrokerError(f"Kafka at {self._settings.where}: closed before it was written")
-                )
+                done.set_exception(BrokerError(f"Kafka at {self._settings.where}: {why}"))
 
     async def _watch(self) -> None:
         """Keep `connected` true to life while nothing is published."""

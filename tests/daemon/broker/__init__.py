@@ -1,0 +1,1 @@
+"""The brokers: what both promise, and what is particular to each."""

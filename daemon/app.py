@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from importlib.metadata import version
+from typing import Any
 
 import structlog
 
@@ -71,6 +72,7 @@ class App:
         self.stamps = Stamps(config.daemon.timezone)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._bug: BaseException | None = None
         self._build()
 
     # Building
@@ -224,6 +226,7 @@ class App:
 
     async def start(self) -> None:
         """Raises BrokerError, LedgerError and OSError: what cannot be opened at start."""
+        self.loop.set_exception_handler(self._unhandled)
         if self.config.broker.kind == "local":
             await self.broker.create(topics_of(self.config))
         await self.outlet.start()
@@ -267,12 +270,28 @@ class App:
         self._stopping.set()
 
     def _failure(self) -> BaseException | None:
+        if self._bug is not None:
+            return self._bug
         if self.ledger.failed.done():
             return self.ledger.failed.exception()
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback.
+
+        The network's are ordinary.  Any other is a bug that may have cost events: the daemon stops,
+        and the ledger knows what was under way when it starts again.
+        """
+        exc = context.get("exception")
+        if exc is None or isinstance(exc, OSError):
+            log.warning("connection trouble", error=str(exc or context.get("message")))
+            return
+        log.critical("bug", error=repr(exc), where=context.get("message"), exc_info=exc)
+        self._bug = exc
+        self._stopping.set()
 
     def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -14,16 +14,26 @@ from datetime import datetime, tzinfo
 class Stamps:
     """Wall times as RFC 3339 text with milliseconds in one time zone.
 
-    The text of a second is made once: under load thousands of stamps share it.
+    The text of a second is made once, and so is that of the last few moments: what one turn of the
+    loop brought has one time.
     """
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
         self._seconds: dict[int, tuple[str, str]] = {}
+        self._moments: dict[float, str] = {}
 
     def text(self, at: float | None) -> str | None:
         if at is None:
             return None
+        text = self._moments.get(at)
+        if text is None:
+            if len(self._moments) >= 1024:
+                self._moments.clear()
+            text = self._moments[at] = self._spell(at)
+        return text
+
+    def _spell(self, at: float) -> str:
         thousandths = round(at * 1000)
         second, millisecond = divmod(thousandths, 1000)
         known = self._seconds.get(second)

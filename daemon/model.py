@@ -41,9 +41,11 @@ class State(IntEnum):
 
     @property
     def word(self) -> str:
-        return self.name.lower()
+        """As records and metrics say it."""
+        return WORDS[self]
 
 
+WORDS = {state: state.name.lower() for state in State}
 UNSAFE = frozenset({State.WAITING, State.HELD, State.UNCERTAIN})
 """States that still depend on this machine (contract section 6.1)."""
 FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED})

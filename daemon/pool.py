@@ -166,4 +166,5 @@ def places(settings: Settings) -> list[tuple[Node, int, str]]:
 
 def _died(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (exc := task.exception()) is not None:
-        log.critical("bind task failed", task=task.get_name(), error=repr(exc), exc_info=exc)
+        context = {"message": task.get_name(), "exception": exc}
+        task.get_loop().call_exception_handler(context)

@@ -56,7 +56,13 @@ class Reports:
         if unknown:
             task = asyncio.create_task(self._look_up(account, link, unknown))
             self._lookups.add(task)
-            task.add_done_callback(self._lookups.discard)
+            task.add_done_callback(self._looked_up)
+
+    def _looked_up(self, task: asyncio.Task[None]) -> None:
+        self._lookups.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            context = {"message": "looking up reports", "exception": exc}
+            task.get_loop().call_exception_handler(context)
 
     def matched(self, message: Message, part: Part, early: Early, at: float, c: Changes) -> None:
         """An answer came for a report that was kept."""

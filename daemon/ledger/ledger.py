@@ -222,6 +222,8 @@ class Ledger:
     def _written(self, done: Future[float], batch: Batch) -> None:
         self._writing = False
         exc = done.exception()
+        if self.failed.done():
+            return
         if exc is not None:
             self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
             return

@@ -8,8 +8,8 @@ second with the loop idle / half busy / always busy:
     json_each(?)       3.3   268,000 / 169,000 / 62,000 (104,000)
     executemany        2.5   340,000 / 213,000 /  1,800 (108,000)
 
-In brackets with `sys.setswitchinterval(0.0005)`, see SWITCH_SECONDS in `ledger.py`.  A message's whole
-life (five rows, three keys, two events) takes 17 to 19 µs over all threads, loop included:
+In brackets with `sys.setswitchinterval(0.0005)`, see SWITCH_SECONDS in `ledger.py`.  A message's
+whole life (five rows, three keys, two events) takes 16 to 18 µs over all threads, loop included:
 `python -m bench.ledger`.
 """
 

@@ -72,7 +72,7 @@ async def create(
     try:
         async with asyncio.timeout(KNOWN_WITHIN):
             names = [topic.name for topic in missing]
-            while not all((await describe(settings, names)).values()):
+            while not all((await describe(settings, names)).values()):  # noqa: ASYNC110
                 await asyncio.sleep(KNOWN_WITHIN / 100)
     except TimeoutError:
         raise BrokerError(f"{settings.where}: made, but not there yet; try again") from None

@@ -129,6 +129,7 @@ class Engine:
             if first:
                 self.tally.first_written(m, at)
             if write.carrier_id is not None:
+                write.part.written_id = write.carrier_id
                 key = ids.key(account.protocol, write.carrier_id)
                 self.correlate.register(account.name, key, m, write.part)
 
@@ -229,7 +230,7 @@ class Engine:
         return [
             (account.name, ids.key(account.protocol, carrier_id), part)
             for part in message.parts
-            for carrier_id in part.carrier_ids
+            for carrier_id in (*part.carrier_ids, part.written_id)
             if carrier_id
         ]
 

@@ -92,6 +92,7 @@ class Part:
         "state",
         "tries",
         "wire",
+        "written_id",
     )
 
     def __init__(self, number: int) -> None:
@@ -99,6 +100,8 @@ class Part:
         self.state = PartState.UNSENT
         self.attempt = 0
         self.carrier_ids: list[bytes] = []
+        self.written_id: bytes | None = None
+        """What reports of the last attempt quote, where that is known at the write (SGIP)."""
         self.code: str | None = None
         self.doubts = 0
         """How many attempts were written and not answered: each may have reached the gateway."""
@@ -107,6 +110,13 @@ class Part:
         self.tries = 0
         """Answers that asked for another try, throttling not counted."""
         self.wire: WirePart | None = None
+
+    @property
+    def carrier_id(self) -> bytes | None:
+        """The carrier's id of the last attempt, where it is known."""
+        if self.written_id is not None:
+            return self.written_id
+        return self.carrier_ids[-1] if self.carrier_ids else None
 
 
 class Write:
@@ -261,7 +271,16 @@ def pack_life(m: Message) -> bytes:
             m.stage,
             m.doubted,
             [
-                (p.state, p.attempt, p.carrier_ids, p.code, p.doubts, p.tries, p.failures)
+                (
+                    p.state,
+                    p.attempt,
+                    p.carrier_ids,
+                    p.written_id,
+                    p.code,
+                    p.doubts,
+                    p.tries,
+                    p.failures,
+                )
                 for p in m.parts
             ],
             m.steps,
@@ -290,10 +309,10 @@ def unpack_life(m: Message, life: bytes) -> None:
         m.job.bill_units,
     ) = _decode(life)
     m.parts = []
-    for number, (state, attempt, carrier_ids, code, *counts) in enumerate(parts, 1):
+    for number, (state, attempt, carrier_ids, written_id, code, *counts) in enumerate(parts, 1):
         part = Part(number)
         part.state, part.attempt, part.carrier_ids = PartState(state), attempt, list(carrier_ids)
-        part.code = code
+        part.written_id, part.code = written_id, code
         part.doubts, part.tries, part.failures = counts
         m.parts.append(part)
     m.steps = [Step(*step) for step in steps]

@@ -62,9 +62,7 @@ class Records:
             return []
         protocol = self.protocols.get(m.account, "")
         return [
-            ids.show(protocol, p.carrier_ids[-1])
-            for p in m.parts
-            if p.carrier_ids and p.carrier_ids[-1]
+            ids.show(protocol, carrier_id) for part in m.parts if (carrier_id := part.carrier_id)
         ]
 
     def inbound(self, fields: dict[str, Any], sender: str) -> tuple[bytes, bytes]:

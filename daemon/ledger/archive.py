@@ -227,7 +227,9 @@ class Archiver:
         try:
             for sql in _COPY:
                 db.execute(sql, which)
-            ids = fetch(db, "seq, id", "from json_each(?) join main.job on seq = value", which)
+            ids = fetch(
+                db, "j.seq, j.id", "from json_each(?) s join main.job j on j.seq = s.value", which
+            )
             rest = (
                 "from json_each(?) s join main.message m"
                 " on m.mid between s.value << 10 and s.value << 10 | 1023"

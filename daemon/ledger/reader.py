@@ -131,7 +131,7 @@ class Reader:
                 known.setdefault(job_id, Known(None, bytes.fromhex(digest), True))
         finally:
             db.execute("commit")
-        if missing := found - {row.seq for row in rows} - set(recent.values()):
+        if missing := found - {row.seq for row in rows}:
             for row in self._archived(missing):
                 if row.id in wanted and row.received + remember > now:
                     known.setdefault(row.id, Known(row.seq, row.digest, True))

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import stamp
 from ..errors import EncodeError
-from ..events import Accepted, Rejected
+from ..events import Accepted, Event, Rejected
 from ..part import Part
 from ..session import Clock, Limits, State
 from . import inbound, pdus, status
@@ -58,6 +58,12 @@ class SgipSession(SgipFrames):
         fields = SUBMIT.unpack_from(bytes(20) + body)
         self._charge = fields[4]
         self._fees: tuple[Any, ...] = fields[7:15]
+
+    def lost(self, reason: str) -> list[Event]:
+        """A gateway may hang up on an idle connection, with Unbind or without (section 3.1)."""
+        if self.state is State.BOUND and not self._window:
+            self._end(reason, error=False)
+        return super().lost(reason)
 
     def _bind(self, now: float) -> None:
         self._send(pdus.BIND, self._sequences.take(now), self._login)

@@ -48,6 +48,7 @@ MEANINGS: dict[int, str] = {
     0: "accepted",
     1: "the system is busy",
     2: "too many connections",
+    3: "the login is wrong, by CMPP's numbering",
     10: "the structure of the message is wrong",
     11: "the command is wrong",
     12: "the sequence number was used before",
@@ -80,8 +81,8 @@ MEANINGS: dict[int, str] = {
     76: "the account has expired",
 }
 
-CONFIGURATION = frozenset({10, 11, 20, 21, 22, 49, 76})
-"""Login refusals that the same login will only meet again."""
+CONFIGURATION = frozenset({3, 10, 11, 20, 21, 22, 49, 76})
+"""Login refusals that the same login will only meet again; SMSGate's server says 3 for 21."""
 
 
 def reason(status: int) -> str:

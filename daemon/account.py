@@ -73,6 +73,16 @@ class Account:
         self._timer_at = 0.0
         self._nudged = False
 
+    def change(self, settings: Settings) -> None:
+        """Other settings, from the next message on; binds are the pool's to change."""
+        if (settings.rate, settings.lowest_rate) != (
+            self.settings.rate,
+            self.settings.lowest_rate,
+        ):
+            self.pacer.change(settings.rate, settings.lowest_rate)
+        self.settings = settings
+        self.priorities = {node.name: node.priority for node in settings.nodes}
+
     @property
     def protocol(self) -> str:
         return self.settings.protocol

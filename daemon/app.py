@@ -47,6 +47,7 @@ from .queues import RouteQueue
 from .records import Records
 from .recovery import durable, recover
 from .refill import Refill
+from .reload import binds_anew, merged, needs_restart
 from .router import Router
 from .settle import Settle
 from .status import Status
@@ -92,7 +93,7 @@ class App:
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
         self.source = self.broker.source(topics.jobs, on_revoked=self._revoked)
-        settings = config.accounts
+        settings = self.settings = dict(config.accounts)
         self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})
         self.correlate = Correlate(self._evict)
         self.settle = Settle(
@@ -295,6 +296,37 @@ class App:
 
     def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
+
+    def reload(self, config: Config) -> None:
+        """Take over another configuration; what only a restart can take over is logged."""
+        for key in needs_restart(self.config, config):
+            log.warning("needs a restart", key=key)
+        old, config = self.config, merged(self.config, config)
+        self.config = config
+        self.settle.hold = config.uncertain.hold
+        self.settle.resend = config.uncertain.then == "resend"
+        self.sweep.settings = config.daemon
+        for name, settings in config.accounts.items():
+            before = old.accounts.get(name)
+            self.settings[name] = settings
+            self.records.protocols[name] = settings.protocol
+            account = self.accounts.get(name)
+            if account is None:
+                account = Account(name, settings, self.engine, self.loop.time())
+                self.accounts[name] = account
+            elif before == settings:
+                continue
+            account.change(settings)
+            self.pool.change(
+                account,
+                maker(settings, self._clock),
+                anew=before is not None and binds_anew(before, settings),
+            )
+        for name in old.accounts.keys() - config.accounts.keys():
+            self.pool.end(self.accounts[name])
+        for account in self.router.change(config.routes, config.accounts):
+            account.nudge()
+        log.info("reloaded", accounts=len(config.accounts))
 
     # Stopping
 

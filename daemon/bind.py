@@ -27,6 +27,7 @@ log = structlog.get_logger()
 CONNECT_WITHIN = 10.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
+RETIRE_LOOK = 0.05
 REFUSED_DELAY = 300.0
 """Seconds between attempts with credentials that were refused."""
 
@@ -188,6 +189,20 @@ class Bind:
             else:
                 log.info("closed", bind=self.name, reason=event.reason)
             self.changed.bind_down(self, link)
+
+    async def retire(self) -> None:
+        """Say goodbye once every answer has come, or its time has passed."""
+        self._stopping.set()
+        self.wanted.set()
+        link = self.link
+        if link is None or link.closed.done():
+            return
+        within = link.session.limits.answer_within
+        for _ in range(int(within / RETIRE_LOOK) + 1):
+            if not link.session.unanswered:
+                break
+            await asyncio.sleep(RETIRE_LOOK)
+        link.close()
 
     def stop(self) -> None:
         """Say goodbye and do not come back."""

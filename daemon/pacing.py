@@ -71,6 +71,12 @@ class Pacer:
             at = max(at, self._log[0][0] + 1.0)
         return at
 
+    def change(self, rate: float, lowest: float) -> None:
+        """Another rate from now on; what was cut is whole again."""
+        self.rate = self.pace = rate
+        self.lowest = min(lowest, rate)
+        self._tokens = min(self._tokens, 0.0)
+
     def throttled(self, now: float) -> bool:
         """The gateway says slower; returns whether this was news."""
         if now < self._cut_at + CUT_AT_MOST_EVERY:

@@ -66,10 +66,51 @@ class Pool:
     def start(self) -> None:
         for binds in self.binds.values():
             for bind in binds:
-                task = asyncio.create_task(bind.run(), name=f"bind {bind.name}")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                task.add_done_callback(_died)
+                self._keep(bind)
+
+    def change(self, account: Account, make: Make, *, anew: bool) -> None:
+        """The account's settings are others now: binds that they do not list any more end, and
+        those that are new begin; with `anew` all of them do.
+        """
+        wanted = places(account.settings)
+        kept: list[Bind] = []
+        for bind in self.binds.get(account.name, []):
+            place = (bind.node, bind.number, bind.mode)
+            if anew or place not in wanted:
+                self._retire(bind)
+            else:
+                wanted.remove(place)
+                kept.append(bind)
+        fresh = [
+            Bind(account, node, number, mode, make, self.owner, self)
+            for node, number, mode in wanted
+        ]
+        self.binds[account.name] = kept + fresh
+        account.idle = partial(self._wake_idle, account.name)
+        for bind in fresh:
+            self._keep(bind)
+        self.rerouted()
+
+    def end(self, account: Account) -> None:
+        """The account is not configured any more."""
+        for bind in self.binds.pop(account.name, []):
+            self._retire(bind)
+        self.rerouted()
+
+    def _keep(self, bind: Bind) -> None:
+        self._own(asyncio.create_task(bind.run(), name=f"bind {bind.name}"))
+
+    def _retire(self, bind: Bind) -> None:
+        """Nothing new goes to it; it says goodbye when its answers have come."""
+        if bind.link is not None:
+            for message in bind.account.left(bind.link):
+                self.freed(message)
+        self._own(asyncio.create_task(bind.retire(), name=f"bind {bind.name} ends"))
+
+    def _own(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_died)
 
     async def stop(self) -> None:
         """Say goodbye everywhere and wait for it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -16,7 +15,7 @@ from .model import Message, State
 class Records:
     """`protocols` says which protocol an account speaks, for the spelling of carrier ids."""
 
-    def __init__(self, stamps: Stamps, protocols: Mapping[str, str]) -> None:
+    def __init__(self, stamps: Stamps, protocols: dict[str, str]) -> None:
         self.stamps = stamps
         self.protocols = protocols
 

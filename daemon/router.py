@@ -6,7 +6,7 @@ are dealt again: each is served by its first usable account, and waits while the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .account import Account
 from .config import Routes
@@ -38,13 +38,27 @@ class Router:
         """Account by route, None while none is usable."""
         self.changed()
 
+    def change(self, routes: Routes, accounts: Iterable[str]) -> list[Account]:
+        """Other routes, and perhaps other accounts; returns the accounts that serve more now."""
+        for name in (*CARRIERS, DEFAULT):
+            self.queues[name].accounts = getattr(routes, name)
+        configured = set(accounts)
+        for name in configured:
+            self.queues.setdefault(OWN + name, RouteQueue(OWN + name, (name,)))
+        for name, queue in self.queues.items():
+            if name.startswith(OWN):
+                own = name.removeprefix(OWN)
+                queue.accounts = (own,) if own in configured else ()
+        return self.changed()
+
     def choose(self, carrier: str | None, account: str | None) -> RouteQueue | None:
         """The queue for a message; None when the account is not known.
 
         A queue without accounts is no route.
         """
         if account is not None:
-            return self.queues.get(OWN + account)
+            queue = self.queues.get(OWN + account)
+            return queue if queue is not None and queue.accounts else None
         return self.queues[carrier if carrier is not None else DEFAULT]
 
     def first(self, queue: RouteQueue) -> str:

@@ -131,11 +131,6 @@ class Settle:
             return
         c.touch(m)
         part.code = code
-        if part.doubts:
-            # The attempt before this one may still be delivered: its report decides.
-            part.state = PartState.IN_DOUBT
-            self.doubt(m, part, True)
-            return
         part.state = PartState.REFUSED
         self._finish(m, State.REJECTED, code, meaning.cause, "submit", wall, c)
 

@@ -43,7 +43,7 @@ class Status:
             return None
         links = account.takers()
         if not links:
-            states = {bind.state for bind in self.pool.binds[name]}
+            states = {bind.state for bind in self.pool.binds.get(name, ())}
             return "backoff" if states <= {"backoff", "refused"} else "unbound"
         if all(link.room(now) < 1 for link in links):
             return "window"
@@ -71,7 +71,7 @@ class Status:
         for name, account in self.accounts.items():
             nodes = []
             for node in account.settings.nodes:
-                binds = [b for b in self.pool.binds[name] if b.node.name == node.name]
+                binds = [b for b in self.pool.binds.get(name, ()) if b.node.name == node.name]
                 nodes.append(
                     {"name": node.name, "binds": [self._bind(bind, now) for bind in binds]}
                 )

@@ -13,6 +13,7 @@ import structlog
 import uvloop
 
 if TYPE_CHECKING:
+    from daemon.app import App
     from daemon.config import Config
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ async def _serve(config: Config, path: Path) -> int:
         app = App(config)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
-        loop.add_signal_handler(signal.SIGHUP, _reread, path)
+        loop.add_signal_handler(signal.SIGHUP, _reload, app, path)
         return await app.run()
     except (BrokerError, LedgerError, OSError) as exc:
         log.critical("cannot start", error=str(exc))
@@ -62,13 +63,13 @@ async def _serve(config: Config, path: Path) -> int:
         return FAILED
 
 
-def _reread(path: Path) -> None:
-    """SIGHUP: says whether the file is sound; a restart takes it."""
+def _reload(app: App, path: Path) -> None:
+    """SIGHUP: a file with a fault changes nothing."""
     from daemon.config import ConfigError, load
 
     try:
-        load(path)
+        config = load(path)
     except ConfigError as exc:
-        log.error("configuration refused", error=str(exc))
+        log.error("configuration refused, the old one stays", error=str(exc))
     else:
-        log.warning("configuration is sound; restart to use it")
+        app.reload(config)

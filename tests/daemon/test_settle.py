@@ -196,6 +196,15 @@ def test_a_refusal_is_rejected_at_once(code: str) -> None:
     assert desk.again == []
 
 
+def test_a_refusal_of_the_second_attempt_is_rejected_at_once_too() -> None:
+    desk = Desk()
+    m = desk.message()
+    desk.silence(desk.write(m))
+    desk.wake(m, RECEIVED + 5 + HOLD)
+    desk.reject(desk.write(m), "13")
+    assert desk.states == ["uncertain", "rejected"]
+
+
 def test_a_throttled_part_goes_again_under_the_same_attempt() -> None:
     desk = Desk()
     m = desk.message()

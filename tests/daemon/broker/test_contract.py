@@ -265,7 +265,7 @@ async def test_lag_is_what_was_not_taken(world: World) -> None:
     source = await world.source()
     await collect(source, 20)
     async with asyncio.timeout(15):
-        while sum(source.lag().values()) != 30:
+        while sum(source.lag().values()) != 30:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # it is a few seconds old at most
     assert {topic for topic, _ in source.lag()} == set(world.jobs)
     await collect(source, 30)

@@ -85,6 +85,7 @@ class Engine:
     def attach(self, link: Link, account: Account) -> None:
         """The link belongs to this account from now on."""
         self.of_link[link] = account
+        link.answers = self.tally.answer[account.name, link.label]
 
     def detach(self, link: Link) -> None:
         self.of_link.pop(link, None)
@@ -316,7 +317,8 @@ class Engine:
     ) -> None:
         write: Write = event.tag
         self.tally.submits[account.name, write.node, "ok"] += 1
-        self.tally.answer[account.name, write.node].observe(now - write.at)
+        if link.answers is not None:
+            link.answers.observe(now - write.at)
         link.answered_since_bound = True
         self.settle.accepted(write, event.carrier_id, at, c)
         if not event.carrier_id:
@@ -335,7 +337,8 @@ class Engine:
         write: Write = event.tag
         outcome = "throttled" if event.throttled else "refused"
         self.tally.submits[account.name, write.node, outcome] += 1
-        self.tally.answer[account.name, write.node].observe(now - write.at)
+        if link.answers is not None:
+            link.answers.observe(now - write.at)
         link.answered_since_bound = True
         if event.throttled and account.settings.adapt and account.pacer.throttled(now):
             log.warning(

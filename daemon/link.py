@@ -21,6 +21,7 @@ from protocols.session import Session, State
 from .model import Message, Part, Place, Write
 from .pacing import Pacer
 from .queues import Lanes
+from .tally import Histogram
 
 HIGH_WATER = 256 * 1024
 """Octets in the socket's buffer above which nothing new is written."""
@@ -77,6 +78,8 @@ class Link(asyncio.Protocol):
         self.answered_since_bound = False
         self.failed = False
         """Whether it ended with an error."""
+        self.answers: Histogram | None = None
+        """Seconds from write to answer, on the account and node that the link belongs to."""
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 import orjson
@@ -64,6 +65,10 @@ class Fates:
         for name, stamp in event["times"].items():
             if stamp is not None:
                 self.times[name][index] = datetime.fromisoformat(stamp).timestamp()
+
+    def delivered_parts(self, which: slice = slice(None)) -> int:
+        """What must have reached a gateway, if the reports are true."""
+        return sum(compress(self.parts[which], self.delivered[which]))
 
     def took(
         self, start: str | Sequence[float], end: str, which: slice = slice(None)

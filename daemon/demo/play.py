@@ -37,11 +37,20 @@ INBOUND = (SHORT, LONG)
 class Demo:
     """`count` messages at `rate` a second through the stage's daemon, and answers to them."""
 
-    def __init__(self, stage: Stage, count: int, rate: float, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        count: int,
+        rate: float,
+        traffic: Traffic,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self.stage = stage
         self.count = count
         self.rate = rate
         self.traffic = traffic
+        self.patience = patience
         self.fates = Fates(traffic.run, count)
         self.delivered = dict.fromkeys(traffic.carriers, 0)
         self.inbound: dict[str, str] = {}
@@ -90,7 +99,7 @@ class Demo:
             now = time.monotonic()
             if records or answers or not sending.done():
                 self._moved = now
-            elif now - self._moved > PATIENCE:
+            elif now - self._moved > self.patience:
                 return
             self.stage.watch()
             if self.fates.read(records):
@@ -132,14 +141,14 @@ class Demo:
         fates = self.fates
         mine = slice(place, None, len(self.traffic.carriers))
         messages = len(fates.final[mine])
-        parts = sum(fates.parts[mine])
         # A report that says delivered of what no gateway has seen is a loss too.
-        lost = fates.final[mine].count(0) + max(0, parts - account["distinct"])
+        unseen = max(0, fates.delivered_parts(mine) - account["distinct"])
+        lost = fates.final[mine].count(0) + unseen
         again = sum(count - 1 for count in fates.final[mine] if count)
         return {
             "protocol": LINES[name].words,
             "messages": messages,
-            "parts": parts,
+            "parts": sum(fates.parts[mine]),
             "delivered": sum(fates.delivered[mine]),
             "lost": lost,
             "duplicated": account["twice"] + again,

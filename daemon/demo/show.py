@@ -61,7 +61,7 @@ COLUMNS = ("messages", "parts", "delivered", "lost", "duplicated")
 
 def table(result: Mapping[str, Any]) -> Table:
     """The summary of a demo's result (what `--json` prints); 80 columns hold it."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     shown.add_column("carrier", no_wrap=True)
     shown.add_column("protocol", no_wrap=True)
     for name in COLUMNS[:3]:

@@ -49,29 +49,29 @@ _MESSAGES = (
 _COPY = (
     """
     insert or replace into archive.job
-    select j.* from json_each(?) s join main.job j on j.seq = s.value
+    select j.* from json_each(?) s cross join main.job j on j.seq = s.value
     """,
     """
     insert or replace into archive.message
-    select m.* from json_each(?) s join main.message m
+    select m.* from json_each(?) s cross join main.message m
     on m.mid between s.value << 10 and s.value << 10 | 1023
     """,
     """
     insert or replace into archive.carrier_id
-    select c.* from json_each(?) s join main.carrier_id c
+    select c.* from json_each(?) s cross join main.carrier_id c
     on c.mid between s.value << 10 and s.value << 10 | 1023
     """,
 )
 _DELETE = (
     """
     delete from carrier_id where mid in (
-        select m.mid from json_each(?) s join message m
+        select m.mid from json_each(?) s cross join message m
         on m.mid between s.value << 10 and s.value << 10 | 1023
     )
     """,
     """
     delete from message where mid in (
-        select m.mid from json_each(?) s join message m
+        select m.mid from json_each(?) s cross join message m
         on m.mid between s.value << 10 and s.value << 10 | 1023
     )
     """,
@@ -130,8 +130,7 @@ class Archiver:
         if floor is not None:
             after: tuple[int, int] | None = purge.FIRST
             while after is not None:
-                after, keys = await self._call(purge.dead_keys, self._db, after, floor)
-                await self._ledger.run(partial(purge.delete, keys, after is None))
+                after = await self._ledger.run(partial(purge.delete_dead, after, floor))
         return moved
 
     async def drop_archives(self, before: float, now: float) -> list[Path]:
@@ -228,10 +227,13 @@ class Archiver:
             for sql in _COPY:
                 db.execute(sql, which)
             ids = fetch(
-                db, "j.seq, j.id", "from json_each(?) s join main.job j on j.seq = s.value", which
+                db,
+                "j.seq, j.id",
+                "from json_each(?) s cross join main.job j on j.seq = s.value",
+                which,
             )
             rest = (
-                "from json_each(?) s join main.message m"
+                "from json_each(?) s cross join main.message m"
                 " on m.mid between s.value << 10 and s.value << 10 | 1023"
             )
             numbers = fetch(db, 'm.mid, m."to"', rest, which)
@@ -283,7 +285,7 @@ def _insert(bulk: Bulk, rows: list[tuple[Any, ...]], db: sqlite3.Connection) -> 
 
 def _delete(seqs: list[int], cutoff: int, db: sqlite3.Connection) -> int:
     """Delete the jobs that were copied, but for those that somebody changed since."""
-    rest = f"from json_each(?) s join job j on j.seq = s.value where {_FINISHED}"
+    rest = f"from json_each(?) s cross join job j on j.seq = s.value where {_FINISHED}"
     still = [seq for (seq,) in fetch(db, "j.seq", rest, (orjson.dumps(seqs).decode(), cutoff))]
     which = (orjson.dumps(still).decode(),)
     deleted = sum(db.execute(sql, which).rowcount for sql in _DELETE)

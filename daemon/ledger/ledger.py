@@ -128,6 +128,7 @@ class Ledger:
         self._read_thread = ThreadPoolExecutor(1, "ledger-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, "ledger-checkpoint")
         self._writing = False
+        self._due = False
         self._idle: asyncio.Future[None] | None = None
         self._told = 0
         self._unchecked_rows = 0
@@ -163,7 +164,14 @@ class Ledger:
             batch.keeps[kept[0], kept[1]] = kept
         if then is not None:
             batch.then.append(then)
-        if not self._writing:
+        if not self._writing and not self._due:
+            # At the end of this turn of the loop: what it puts together is one commit.
+            self._due = True
+            self._loop.call_soon(self._write_due)
+
+    def _write_due(self) -> None:
+        self._due = False
+        if not self._writing and not self._closed and self._owes():
             self._write()
 
     def told(self, number: int) -> None:

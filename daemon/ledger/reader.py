@@ -74,7 +74,8 @@ def jobs(db: sqlite3.Connection, seqs: Iterable[int]) -> list[JobRow]:
 def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
     """The messages of these jobs that this file has."""
     rest = (
-        "from json_each(?) s join message m on m.mid between s.value << 10 and s.value << 10 | 1023"
+        "from json_each(?) s cross join message m"
+        " on m.mid between s.value << 10 and s.value << 10 | 1023"
     )
     return [mid for (mid,) in fetch(db, "m.mid", rest, (_json(seqs),))]
 

@@ -77,7 +77,8 @@ class Entries:
     """One unit of change: all of it is kept, or nothing.
 
     A message's first row comes together with its job's.  Jobs and messages are inserted or
-    overwritten whole.  Of claims and keeps, what an `Entries` takes away goes before what it adds.
+    overwritten whole, but for the number of a message, which stays.  Of claims and keeps, what an
+    `Entries` takes away goes before what it adds.
     """
 
     jobs: list[JobValues] = field(default_factory=list)

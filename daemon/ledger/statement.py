@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -30,12 +30,20 @@ class Bulk:
 
     The texts come in few sizes, so that their compiled form is found again; a batch is filled up
     with repeats of its last row.  That row is written more than once, so `tail` (or the verb) has
-    to make a repeat harmless.  With `shared`, the last column is one value for all rows.
+    to make a repeat harmless.  A value for all rows is parameter 1: with `shared="column"` every
+    row ends in it, with `shared="head"` the head names it.
     """
 
     __slots__ = ("_columns", "_head", "_most", "_shared", "_tail", "_texts")
 
-    def __init__(self, head: str, columns: int, tail: str = "", *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        head: str,
+        columns: int,
+        tail: str = "",
+        *,
+        shared: Literal["column", "head"] | None = None,
+    ) -> None:
         self._head = head
         self._columns = columns
         self._tail = tail
@@ -53,7 +61,7 @@ class Bulk:
             size = stepped(len(some))
             some += some[-1:] * (size - len(some))
             parameters = list(chain.from_iterable(some))
-            if self._shared:
+            if self._shared is not None:
                 parameters.insert(0, value)
             text = self._texts.get(size)
             if text is None:
@@ -61,15 +69,13 @@ class Bulk:
             db.execute(text, parameters)
 
     def _text(self, size: int) -> str:
-        if self._shared:
-            width = self._columns
-            groups = (
-                ",".join(f"?{2 + row * width + column}" for column in range(width)) + ",?1"
-                for row in range(size)
-            )
-        else:
-            groups = (",".join("?" * self._columns) for _ in range(size))
-        return f"{self._head} values ({'),('.join(groups)}) {self._tail}"
+        first = 1 if self._shared is None else 2
+        end = ",?1" if self._shared == "column" else ""
+        groups = (
+            ",".join(f"?{first + row * self._columns + column}" for column in range(self._columns))
+            for row in range(size)
+        )
+        return f"{self._head} values ({f'{end}),('.join(groups)}{end}) {self._tail}"
 
 
 def real(column: str) -> str:

@@ -116,14 +116,15 @@ class Writer:
             "on conflict (mid) do update set route = excluded.route, lane = excluded.lane,"
             " account = excluded.account, state = excluded.state, final = excluded.final,"
             " wake = excluded.wake, life = excluded.life, changed = excluded.changed",
-            shared=True,
+            shared="column",
         )
         self._carrier_ids = Bulk("insert or replace into carrier_id (account, key, mid, part)", 4)
         self._recent = Bulk("insert into recent", 2)
         self._claims = Bulk("insert or replace into claim", 3)
         self._unclaims = Bulk("delete from claim where id in (", 1, ")")
         self._keeps = Bulk("insert or replace into keep", 4)
-        self._drops = Bulk("delete from keep where (kind, key) in (", 2, ")")
+        # Not `(kind, key) in (…)`: SQLite reads the whole table for a pair.
+        self._drops = Bulk("delete from keep where kind = ?1 and key in (", 1, ")", shared="head")
 
     def write(self, batch: Batch) -> float:
         """Make `batch` durable; returns the seconds it took.  Raises sqlite3.Error, undone."""
@@ -160,7 +161,12 @@ class Writer:
             self._unclaims.run(db, [(key,) for key, row in batch.claims.items() if row is None])
             self._claims.run(db, [row for row in batch.claims.values() if row is not None])
         if batch.keeps:
-            self._drops.run(db, [key for key, row in batch.keeps.items() if row is None])
+            drops: dict[str, list[tuple[bytes]]] = {}
+            for (kind, key), kept in batch.keeps.items():
+                if kept is None:
+                    drops.setdefault(kind, []).append((key,))
+            for kind, dropped in drops.items():
+                self._drops.run(db, dropped, kind)
             self._keeps.run(db, [row for row in batch.keeps.values() if row is not None])
         if batch.events:
             row = (batch.number, _encode_events(batch.events))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,7 +17,7 @@ from .settings import KafkaSettings
 from .topics import require
 
 COMMIT_EVERY = 1.0
-ENDS_EVERY = 5.0
+ENDS_EVERY = 2.0
 LEAVE_WITHIN = 5.0
 
 # aiokafka asks a node for nothing new while one partition of it has records not yet taken,
@@ -26,6 +27,11 @@ FETCH_WAIT = 0.05
 FETCH_PARTITION = 1 << 20
 FETCH_NODE = 8 << 20
 NEVER = 2**31 - 1  # ms
+
+# The least that brokers admit by default: so long are the partitions of a daemon that was
+# killed nobody's.
+SESSION = 6.0
+HEARTBEAT = 1.5
 
 log = structlog.get_logger()
 
@@ -44,6 +50,19 @@ def record(raw: ConsumerRecord) -> Record:
         content_type,
         raw.timestamp / 1000,
     )
+
+
+def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
+    """Bounded reading from the oldest record on, with no commit but ours.  Raises BrokerError."""
+    return settings.client() | {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "fetch_max_wait_ms": round(FETCH_WAIT * 1000),
+        "max_partition_fetch_bytes": FETCH_PARTITION,
+        "fetch_max_bytes": FETCH_NODE,
+        # A group is silent to those that join until all have, or their sessions have ended.
+        "request_timeout_ms": round((settings.answer_within + SESSION) * 1000),
+    }
 
 
 class KafkaSource:
@@ -76,13 +95,10 @@ class KafkaSource:
     async def start(self) -> None:
         await require(self._settings, self._topics)
         consumer = AIOKafkaConsumer(
-            **self._settings.client(),
+            **consumer_settings(self._settings),
             group_id=self._settings.group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=round(FETCH_WAIT * 1000),
-            max_partition_fetch_bytes=FETCH_PARTITION,
-            fetch_max_bytes=FETCH_NODE,
+            session_timeout_ms=round(SESSION * 1000),
+            heartbeat_interval_ms=round(HEARTBEAT * 1000),
             # Backpressure may stop the reading for hours; a stuck loop stops the heartbeat.
             max_poll_interval_ms=NEVER,
         )

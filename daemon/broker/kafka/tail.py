@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Record
 from .settings import KafkaSettings
-from .source import record
+from .source import consumer_settings, record
 from .topics import require
 
 
@@ -23,9 +23,7 @@ class KafkaTail:
     async def start(self, at: int | None = 0) -> None:
         partitions = (await require(self._settings, [self._topic]))[self._topic]
         tps = [TopicPartition(self._topic, number) for number in range(partitions)]
-        consumer = AIOKafkaConsumer(
-            **self._settings.client(), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = AIOKafkaConsumer(**consumer_settings(self._settings))
         consumer.assign(tps)
         self._consumer = consumer
         try:

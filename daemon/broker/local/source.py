@@ -26,7 +26,7 @@ from .segments import (
 
 POSITIONS = "positions.json"  # next offset to read, by topic
 COMMIT_EVERY = 1.0
-ENDS_EVERY = 5.0
+ENDS_EVERY = 2.0
 
 # A file that grows tells nobody, so it is looked at: after a twentieth of the time that
 # brought nothing, within these limits.  Two topics that stay empty cost half a percent of a

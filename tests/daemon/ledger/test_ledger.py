@@ -24,6 +24,7 @@ from tests.daemon.ledger.content import (
     key,
     message,
     mid,
+    number,
     start,
     taken,
 )
@@ -49,11 +50,22 @@ async def test_callbacks_run_after_the_commit_in_the_order_of_puts(
 async def test_what_gathers_during_a_commit_goes_in_one_with_the_next(state_dir: Path) -> None:
     commits: list[float] = []
     ledger = Ledger.open(state_dir, on_events=ignore, on_commit=commits.append, clock=Clock())
-    for seq in range(1, 501):
+    ledger.put(taken([1]))
+    await asyncio.sleep(0)  # the first commit is on its way
+    for seq in range(2, 501):
         ledger.put(taken([seq]))
     await ledger.close()
     assert len(commits) == 2
     assert all(seconds > 0 for seconds in commits)
+
+
+async def test_what_one_turn_of_the_loop_puts_is_one_commit(state_dir: Path) -> None:
+    commits: list[float] = []
+    ledger = Ledger.open(state_dir, on_events=ignore, on_commit=commits.append, clock=Clock())
+    for seq in range(1, 501):
+        ledger.put(taken([seq]))
+    await ledger.close()
+    assert len(commits) == 1
 
 
 async def test_callbacks_may_put(ledger: Ledger) -> None:
@@ -132,6 +144,13 @@ async def test_any_content_comes_back_to_the_last_digit(
     row = MessageRow(mid(seq, 999), to, "default", 2, account, 1, 0, wake, life)
     await kept(ledger, Entries(jobs=[put], messages=[row]))
     assert await ledger.load([mid(seq, 999)]) == [(put, row)]
+
+
+async def test_the_number_of_a_message_stays(ledger: Ledger) -> None:
+    await kept(ledger, taken([1]))
+    await kept(ledger, Entries(messages=[(mid(1), "139", "mobile", 1, None, 9, 1, None, b"")]))
+    ((_, row),) = await ledger.load([mid(1)])
+    assert (row.to, row.state) == (number(1), 9)
 
 
 async def test_a_later_row_replaces_the_earlier_also_within_a_commit(ledger: Ledger) -> None:
@@ -250,6 +269,26 @@ async def test_lookups_use_their_indexes(ledger: Ledger, state_dir: Path) -> Non
     outside.close()
 
 
+async def test_a_large_batch_of_drops_reads_only_what_it_drops(ledger: Ledger) -> None:
+    keys = [b"%d" % n for n in range(1000)]
+    await kept(ledger, Entries(keeps=[("early", key, NOON, b"") for key in keys]))
+    await kept(ledger, Entries(drops=[("early", key) for key in keys[1:]]))
+    assert [key for key, _, _ in ledger.kept("early")] == keys[:1]
+    texts: list[str] = []
+
+    async def traced() -> None:
+        await ledger.run(lambda db: db.set_trace_callback(texts.append))
+        await kept(ledger, Entries(drops=[("early", keys[0])]))
+        await ledger.run(lambda db: db.set_trace_callback(None))
+
+    def explain(db: sqlite3.Connection) -> list[str]:
+        (text,) = [text for text in texts if text.startswith("delete from keep")]
+        return [row[3] for row in db.execute(f"explain query plan {text}")]
+
+    await traced()
+    assert (await ledger.run(explain))[0].startswith("SEARCH keep USING PRIMARY KEY")
+
+
 async def test_claims_stay_until_they_are_taken_back(state_dir: Path) -> None:
     ledger = start(state_dir)
     await kept(
@@ -300,6 +339,7 @@ async def test_events_go_out_after_their_commit_and_before_the_callbacks(state_d
     order: list[object] = []
     ledger = Ledger.open(state_dir, on_events=lambda n, events: order.append((n, events)))
     ledger.put(Entries(events=[report("1")]), lambda: order.append("then 1"))
+    await asyncio.sleep(0)  # the first commit is on its way
     ledger.put(Entries(events=[report("2")]), lambda: order.append("then 2"))
     ledger.put(Entries(events=[("dead", None, b"x"), report("3")]))
     assert order == []

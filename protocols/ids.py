@@ -45,20 +45,21 @@ def show(protocol: str, carrier_id: bytes) -> str:
 def smpp_keys(reported: bytes, form: Form) -> tuple[tuple[bytes, ...], int]:
     """Keys for the id of an SMPP report's text, best first, and how many of them are exact.
 
+    `form` is how the report writes the id that the answer gave: "decimal" when the answer has it in
+    hexadecimal, "hex" when the answer has it in decimal.  A gateway that does otherwise now and
+    then is still understood.
+
     The conversions need the recipient as a second witness: a short decimal id may well be some
     other part's hexadecimal one.
     """
     same = key("smpp", reported)
-    as_decimal = b"%x" % int(same) if _DECIMAL.fullmatch(same) else None
-    as_hex = b"%d" % int(same, 16) if _HEX.fullmatch(same) else None
     if form == "text":
         return (same,), 1
-    if form == "decimal":
-        return ((as_decimal,), 1) if as_decimal is not None else ((same,), 1)
-    if form == "hex":
-        return ((as_hex,), 1) if as_hex is not None else ((same,), 1)
-    found = [same]
-    found += [k for k in (as_decimal, as_hex) if k is not None and k not in found]
+    as_decimal = b"%x" % int(same) if _DECIMAL.fullmatch(same) else None
+    as_hex = b"%d" % int(same, 16) if _HEX.fullmatch(same) else None
+    first = {"auto": same, "decimal": as_decimal, "hex": as_hex}[form]
+    found = [] if first is None else [first]
+    found += [k for k in (same, as_decimal, as_hex) if k is not None and k not in found]
     return tuple(found), 1
 
 

@@ -267,6 +267,7 @@ class SmgpGateway(GatewaySession):
     def _on_submit(self, sequence: int, pdu: bytes) -> None:
         submit = pdus.Submit.decode(pdu, HEADER.size)
         result, why = strict.fault(submit, self.rules)
+        number, total = strict.place(submit)
         self.counts.mt_tlmsg += 1
         self.counts.mt_tlusr += len(submit.dest_term_id)
         self._events.append(
@@ -277,8 +278,8 @@ class SmgpGateway(GatewaySession):
                 content=submit.msg_content,
                 coding=submit.msg_format,
                 udh=strict.octet(submit, Tag.TP_UDHI, 0) != 0,
-                number=strict.octet(submit, Tag.PK_NUMBER, 1),
-                total=strict.octet(submit, Tag.PK_TOTAL, 1),
+                number=number,
+                total=total,
                 wants_report=submit.need_report == 1,
                 fault=result,
                 why=why,

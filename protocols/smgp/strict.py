@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .. import stamp
 from ..strict import content_fault
+from ..text import header
 from .pdus import MOST_NUMBERS, Submit, Tag
 from .status import Status
 
@@ -42,6 +43,20 @@ def octet(submit: Submit, tag: int, default: int) -> int:
         if found == tag and raw:
             return raw[0]
     return default
+
+
+def place(submit: Submit) -> tuple[int, int]:
+    """Which part this is, and of how many.
+
+    SMSGate's client writes PkTotal into PkNumber, whichever part it is; gateways let it pass and
+    go by the user data header.
+    """
+    number, total = octet(submit, Tag.PK_NUMBER, 1), octet(submit, Tag.PK_TOTAL, 1)
+    if number == total > 1 and octet(submit, Tag.TP_UDHI, 0):
+        head = header.read(submit.msg_content)
+        if head is not None and head.total == total:
+            return head.number, total
+    return number, total
 
 
 def _structure(submit: Submit) -> tuple[int, str] | None:
@@ -101,11 +116,12 @@ def _content(submit: Submit) -> tuple[int, str] | None:
     content = submit.msg_content
     if not 1 <= len(content) <= LONGEST:
         return Status.BAD_LENGTH, f"{len(content)} octets: 1 to {LONGEST} are allowed"
+    number, total = place(submit)
     why = content_fault(
         content,
         submit.msg_format,
         udh=octet(submit, Tag.TP_UDHI, 0) != 0,
-        number=octet(submit, Tag.PK_NUMBER, 1),
-        total=octet(submit, Tag.PK_TOTAL, 1),
+        number=number,
+        total=total,
     )
     return (Status.BAD_STRUCTURE, why) if why else None

@@ -351,6 +351,20 @@ def test_the_carriers_goodbye_is_answered_and_the_rest_is_unanswered() -> None:
     assert session.outgoing() == carrier.frame(carrier.UNBIND | carrier.ANSWER, carrier.sequence(9))
 
 
+def test_an_idle_connection_may_be_hung_up_without_a_goodbye() -> None:
+    session = bound()
+    session.submit("first", HELLO, 0.0)
+    ((_, sequence, _),) = carrier.frames(session.outgoing())
+    session.receive(carrier.resp(carrier.SUBMIT, sequence), 0.0)
+    assert session.lost("gone") == [Closed("gone", False)]
+
+
+def test_a_connection_lost_with_answers_owed_is_an_error() -> None:
+    session = bound()
+    session.submit("first", HELLO, 0.0)
+    assert session.lost("gone") == [Unanswered("first"), Closed("gone", True)]
+
+
 def test_our_goodbye_waits_for_answers_still_owed() -> None:
     session = bound()
     sequence = session.submit("a", HELLO, 0.0)

@@ -176,6 +176,19 @@ def test_submits_are_checked_as_strictly_as_a_gateway_would(
     ]
 
 
+def test_a_part_that_says_it_is_the_last_is_what_its_header_says() -> None:
+    # SMSGate's client gives every part the last one's number.
+    made = admitted(rules=RULES)
+    submit = replace(
+        GOOD,
+        msg_content=bytes.fromhex("050003920301") + "你".encode("utf-16-be"),
+        tlv=((2, b"\1"), (9, b"\3"), (10, b"\3")),
+    )
+    (got,) = made.receive(CARRIER.frame(SUBMIT, 7, submit.encode()), 0.0)
+    assert isinstance(got, Submitted)
+    assert (got.fault, got.number, got.total) == (0, 1, 3)
+
+
 def test_a_submit_that_cannot_be_read_is_refused_as_badly_built() -> None:
     made = admitted()
     (malformed,) = made.receive(CARRIER.frame(SUBMIT, 9, GOOD.encode()[:-10]), 0.0)

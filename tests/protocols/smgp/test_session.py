@@ -79,6 +79,18 @@ def test_a_wrong_proof_of_the_gateway_is_told_and_does_not_cost_the_bind() -> No
     assert isinstance(odd, Malformed)
 
 
+@pytest.mark.parametrize(
+    ("refusal", "retry"), [(21, False), (3, False), (20, False), (1, True), (2, True), (130, True)]
+)
+def test_a_refused_login_says_whether_to_try_again(refusal: int, retry: bool) -> None:
+    session = SmgpSession(SmgpAccount("333", "0555"), LIMITS, CLOCK)
+    session.start(0.0)
+    (asked,) = CARRIER.frames(session.outgoing())
+    refused, _ = session.receive(CARRIER.login_answer(asked, refusal), 0.0)
+    assert isinstance(refused, BindRefused)
+    assert (refused.status, refused.retry) == (refusal, retry)
+
+
 def test_a_version_that_is_too_high_names_the_one_that_is_spoken() -> None:
     session = SmgpSession(SmgpAccount("333", "0555"), LIMITS, CLOCK)
     session.start(0.0)

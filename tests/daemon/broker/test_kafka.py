@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,9 +18,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.broker import broker
 from daemon.broker.base import BrokerError, Place, Record, RecordsRefused, Topic
 from daemon.broker.kafka import KafkaBroker, KafkaSettings
 from daemon.broker.kafka.partition import murmur2, partition
+from daemon.broker.kafka.seldom import Seldom
+from daemon.broker.local import LocalBroker
+from daemon.config import load
 from tests.kafka.server import KafkaServer
 
 pytestmark = pytest.mark.kafka
@@ -33,7 +40,7 @@ def name(word: str) -> str:
     return f"{word}-{uuid.uuid4().hex[:8]}"
 
 
-def settings(bootstrap: str, **more: str) -> KafkaSettings:
+def settings(bootstrap: str, **more: Any) -> KafkaSettings:
     return KafkaSettings([bootstrap], group=name("group"), **more)
 
 
@@ -76,6 +83,58 @@ def test_keys_are_hashed_as_the_java_client_does(key: bytes, signed: int) -> Non
 def test_any_key_is_hashed_as_other_clients_do(key: bytes, partitions: int) -> None:
     assert murmur2(key) == reference(key)
     assert 0 <= partition(key, partitions) < partitions
+
+
+# Settings
+
+
+def test_the_configuration_says_how_to_reach_the_cluster(tmp_path: Path) -> None:
+    file = tmp_path / "carrierd.toml"
+    example = Path(__file__).parents[3] / "config" / "example.toml"
+    (tmp_path / "secret").write_text("hush\n")
+    (tmp_path / "secret").chmod(0o600)
+    section = """kind = "kafka"
+bootstrap = ["k1:9092", "k2:9092"]
+group = "g"
+security = "SASL_PLAINTEXT"
+sasl_mechanism = "SCRAM-SHA-512"
+username = "u"
+password_file = "SECRET"
+""".replace("SECRET", str(tmp_path / "secret"))
+    file.write_text(example.read_text().replace('kind = "local"', section))
+    opened = broker(load(file))
+    assert isinstance(opened, KafkaBroker)
+    assert opened.settings.client() == {
+        "bootstrap_servers": ["k1:9092", "k2:9092"],
+        "client_id": "carrierd-example",
+        "security_protocol": "SASL_PLAINTEXT",
+        "ssl_context": None,
+        "request_timeout_ms": 10_000,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "u",
+        "sasl_plain_password": "hush",
+    }
+    assert opened.settings.group == "g"
+    assert "hush" not in repr(opened.settings)
+
+
+def test_the_local_broker_is_in_the_state_directory(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[3] / "config" / "example.toml").read_text()
+    file = tmp_path / "carrierd.toml"
+    file.write_text(example.replace("/var/tmp/carrierd-example", str(tmp_path / "state")))
+    opened = broker(load(file))
+    assert isinstance(opened, LocalBroker)
+    assert opened.root == tmp_path / "state" / "broker"
+
+
+def test_the_client_says_the_same_thing_seldom() -> None:
+    seldom = Seldom()
+    said = [
+        seldom.filter(logging.makeLogRecord({"msg": text, "args": (n,)}))
+        for n in range(3)
+        for text in ("node %d is away", "topic %d is away")
+    ]
+    assert said == [True, True, False, False, False, False]
 
 
 # Topics
@@ -182,6 +241,7 @@ async def test_a_record_that_is_too_long_is_refused_alone(
 # Groups
 
 
+@pytest.mark.real_kafka  # the mock cluster admits no commit once a rebalance has begun
 async def test_a_second_member_takes_over_its_share_from_the_committed_position(
     kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
 ) -> None:

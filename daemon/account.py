@@ -41,6 +41,9 @@ class Desk(Protocol):
     def claim(self, claimed: Claimed) -> None:
         """Write ahead that these may go out; the links are loaded once that is durable."""
 
+    def release(self, message: Message) -> None:
+        """Nothing of the message is on its way: its claim says nothing any more."""
+
     def refill(self, queue: RouteQueue, lane: int) -> None:
         """Read spilled messages back from the ledger."""
 
@@ -123,7 +126,7 @@ class Account:
 
     def _ready_again(self, message: Message) -> None:
         link = message.link
-        if link is not None and link.bound and link.writes:
+        if link is not None and link.bound and link in self.takers():
             link.again.put_back(message)
         else:
             self.bound.put_back(message)
@@ -134,10 +137,12 @@ class Account:
             self._ready_again(heapq.heappop(self._later)[2])
         links = self.takers()
         if links:
-            self._deal(links, now)
-            for link in links:
+            # Also those that are dealt nothing any more: what they were dealt was claimed.  Before
+            # dealing: what may not be written any more makes room.
+            for link in self.links:
                 if link.has_ready:
                     link.flush(now)
+            self._deal(links, now)
             self._schedule(links, now)
         elif self.has_waiting():
             self.idle()
@@ -164,45 +169,61 @@ class Account:
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:
             return
-        if not self.has_waiting():
-            self._refill()
-            return
-        reserved = sum(link.reserved for link in self.links)
-        budget = self.pacer.soon(CLAIM_AHEAD, now) - reserved
-        if budget < 1:
-            return
-        claimed: Claimed = []
+        if self.has_waiting():
+            soon = self.pacer.soon(CLAIM_AHEAD, now)
+            budget = soon - sum(link.reserved for link in self.links)
+            claimed: Claimed = []
+            if budget > 0:
+                self._deal_out(links, budget, now, claimed)
+            else:
+                # Urgent ones go before what is claimed and not written.
+                budget = soon - sum(link.reserved_urgent for link in self.links)
+                self._deal_out(links, budget, now, claimed, urgent_only=True)
+            if claimed:
+                self.desk.claim(claimed)
+        self._refill()
+
+    def _deal_out(
+        self,
+        links: Sequence[Link],
+        budget: int,
+        now: float,
+        claimed: Claimed,
+        *,
+        urgent_only: bool = False,
+    ) -> None:
+        """Deal to the links in turn; the last message may have more parts than `budget`."""
         places = len(links)
         share = -(-budget // places)
         self._turn += 1
         for place in range(places):
             link = links[(self._turn + place) % places]
-            room = min(link.room(now), share, budget)
+            room = link.room(now)
+            allowed = min(share, budget)
             empty = link.session.unanswered + link.reserved == 0
             sources = self._sources(link)
-            while room > 0 and budget > 0:
-                found = self._turns.next(sources)
+            while room > 0 and allowed > 0:
+                found = self._turns.next(sources, urgent_only=urgent_only)
                 if found is None:
                     break
                 message, source = found
                 parts = self._parts(message)
                 if not parts:
                     continue
-                if len(parts) > room and not (empty and link.room(now) > 0):
+                if len(parts) > room and not empty:
                     source.put_back(message)
+                    self._turns.undo()
                     break
                 empty = False
-                link.reserved += len(parts)
+                link.reserve(message, len(parts))
                 message.link = link
                 message.out += len(parts)
                 for part in parts:
                     part.state = PartState.WRITTEN
                 claimed.append((link, message, parts))
                 room -= len(parts)
+                allowed -= len(parts)
                 budget -= len(parts)
-        self._refill()
-        if claimed:
-            self.desk.claim(claimed)
 
     def _sources(self, link: Link) -> list[Lanes]:
         """Where messages for a link come from; routes take turns."""
@@ -235,7 +256,7 @@ class Account:
 
     def _schedule(self, links: Sequence[Link], now: float) -> None:
         """Look again when the pace allows, if only the pace is in the way."""
-        writable = any(link.has_ready and link.session.room > 0 for link in links)
+        writable = any(link.has_ready and link.session.room > 0 for link in self.links)
         takable = self.has_waiting() and any(link.room(now) > 0 for link in links)
         if writable or takable:
             at = self.pacer.next_at(now)
@@ -269,6 +290,11 @@ class Account:
         """The link is bound."""
         if link.writes and link not in self.links:
             self.links.append(link)
+        takers = self.takers()
+        for other in self.links:
+            if other not in takers:
+                for message in other.again.clear():
+                    self.bound.append(message)
 
     def left(self, link: Link) -> list[Message]:
         """The link is gone; what it was to write goes back to wait.
@@ -281,6 +307,8 @@ class Account:
         for message, part in link.unload():
             message.out -= 1
             part.state = PartState.UNSENT
+            if message.out == 0:
+                self.desk.release(message)
             free.setdefault(message.mid, message)
         for message in link.again.clear():
             free.setdefault(message.mid, message)

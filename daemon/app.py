@@ -20,7 +20,7 @@ from .account import Account
 from .alarms import Alarms
 from .broker import broker as broker_of
 from .broker import topics as topics_of
-from .broker.base import Broker, Place
+from .broker.base import Broker, BrokerError, Place
 from .carriers import listener as listener_of
 from .carriers import maker
 from .changes import Changes
@@ -228,8 +228,16 @@ class App:
     async def start(self) -> None:
         """Raises BrokerError, LedgerError and OSError: what cannot be opened at start."""
         self.loop.set_exception_handler(self._unhandled)
+        wanted = topics_of(self.config)
         if self.config.broker.kind == "local":
-            await self.broker.create(topics_of(self.config))
+            await self.broker.create(wanted)
+        names = self.config.broker.topics
+        used = [*names.jobs, names.reports, names.inbound, names.dead]
+        found = await self.broker.topics(used)
+        if missing := [name for name, partitions in found.items() if partitions is None]:
+            raise BrokerError(
+                f"missing topics: {', '.join(missing)}; see `carrierd topics --create`"
+            )
         await self.outlet.start()
         await self.source.start()
         await recover(self.ledger, self.engine, self.router, self.outbox, self.inbound)
@@ -349,6 +357,7 @@ class App:
             await listener.stop()
         await self.pool.stop()
         await self.engine.reports.settled()
+        self.engine.commit(Changes())  # claims that were given up last
         await durable(self.ledger)
         try:
             async with asyncio.timeout(max(1.0, deadline - self.loop.time())):

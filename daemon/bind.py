@@ -137,6 +137,9 @@ class Bind:
             self.changed.bind_down(self, None)
             return
         self.link = link
+        if self._stopping.is_set():
+            link.close()
+            return
         self._enter("login")
 
     def _make_link(self) -> Link:

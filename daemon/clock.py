@@ -10,6 +10,9 @@ from __future__ import annotations
 import time
 from datetime import datetime, tzinfo
 
+EARLIEST, LATEST = 0.0, 253_370_000_000.0
+"""1970 and the year 9998: producers stamp records in odd units, and a stamp must not fail."""
+
 
 class Stamps:
     """Wall times as RFC 3339 text with milliseconds in one time zone.
@@ -34,6 +37,7 @@ class Stamps:
         return text
 
     def _spell(self, at: float) -> str:
+        at = min(max(at, EARLIEST), LATEST)
         thousandths = round(at * 1000)
         second, millisecond = divmod(thousandths, 1000)
         known = self._seconds.get(second)

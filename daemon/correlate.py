@@ -7,7 +7,7 @@ its account and recipient, if there is exactly one (contract section 6.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -41,7 +41,10 @@ class Correlate:
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
         self._parts: dict[str, dict[bytes, Place]] = {}
+        self._kept: dict[tuple[str, bytes], Early] = {}
+        """By first key, in the order of coming."""
         self._early: dict[tuple[str, bytes], Early] = {}
+        """By every key."""
         self._doubts: dict[tuple[str, str], list[Place]] = {}
 
     # Answers
@@ -78,21 +81,32 @@ class Correlate:
     # Reports that came too early
 
     def keep(self, early: Early) -> None:
-        self._early[early.account, early.keys[0]] = early
-        if len(self._early) > MOST_EARLY:
-            del self._early[next(iter(self._early))]
+        """Under every key that its answer may come with."""
+        self._kept[early.account, early.keys[0]] = early
+        for key in early.keys:
+            self._early[early.account, key] = early
+        if len(self._kept) > MOST_EARLY:
+            self.drop(next(iter(self._kept.values())))
 
-    def early(self, account: str, key: bytes) -> Early | None:
+    def early(self, account: str, key: bytes, to: str) -> Early | None:
         """The report that waited for this answer, if one did."""
         if not self._early:
             return None
-        return self._early.pop((account, key), None)
+        early = self._early.get((account, key))
+        if early is None or (early.keys.index(key) >= early.exact and early.to != to):
+            return None
+        self.drop(early)
+        return early
 
     def drop(self, early: Early) -> None:
-        self._early.pop((early.account, early.keys[0]), None)
+        self._kept.pop((early.account, early.keys[0]), None)
+        for key in early.keys:
+            if self._early.get((early.account, key)) is early:
+                del self._early[early.account, key]
 
-    def waiting(self) -> Iterator[Early]:
-        yield from list(self._early.values())
+    def waiting(self) -> list[Early]:
+        """All that are kept, oldest first."""
+        return list(self._kept.values())
 
     # Parts in doubt
 

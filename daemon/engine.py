@@ -77,6 +77,9 @@ class Engine:
         self.of_link: dict[Link, Account] = {}
         self.open: dict[int, Message] = {}
         """Messages in memory, by mid."""
+        self._closing: dict[int, tuple[Message, int]] = {}
+        """Final messages whose last row is on its way to the disk, and the commit that has it."""
+        self._commits = 0
         self.reports = Reports(self)
         self.loop = asyncio.get_running_loop()
 
@@ -150,13 +153,13 @@ class Engine:
         m.out -= 1
         part.state = PartState.UNSENT
         log.error("part cannot be spelled", account=m.account, message=m.id, error=reason)
-        self._local(m, "LOCAL:ENCODING")
+        self.refuse(m, "LOCAL:ENCODING")
 
     # Accounts ask
 
     def unfit(self, message: Message, code: str, reason: str) -> None:
         log.info("message refused", message=message.id, code=code, error=reason)
-        self._local(message, code)
+        self.refuse(message, code)
 
     def still_wanted(self, message: Message) -> bool:
         if message.final:
@@ -209,6 +212,8 @@ class Engine:
     def closed(self, message: Message) -> None:
         """The message is final: memory lets go of it."""
         self.open.pop(message.mid, None)
+        if message.queued is not None:
+            message.queued.died(message)
         for account, key, part in self._keys(message):
             self.correlate.forget(account, key, part)
 
@@ -220,8 +225,13 @@ class Engine:
     def borrow(self, message: Message) -> None:
         """A message that is not final was read back for a report, and stays for a while."""
         self.open[message.mid] = message
-        for account, key, part in self._keys(message):
-            self.correlate.register(account, key, message, part)
+        account = self.accounts.get(message.account or "")
+        if message.state is State.WAITING and account is not None:
+            # Some of it was written and the rest waited in the ledger: it waits here now.
+            account.bound.append(message)
+            account.nudge()
+        for name, key, part in self._keys(message):
+            self.correlate.register(name, key, message, part)
 
     def _keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
         """What reports about a message are matched by."""
@@ -238,10 +248,18 @@ class Engine:
     # Writing down
 
     def commit(self, c: Changes) -> None:
+        self._commits += 1
+        final = []
         for m in c.touched.values():
             if m.out == 0 and m.claim:
                 self.release(m)
-            self.alarms.push(m.wake, m.mid)
+            if m.final:
+                self._closing[m.mid] = (m, self._commits)
+                final.append(m.mid)
+            else:
+                self.alarms.push(m.wake, m.mid)
+        if final:
+            c.then.append(partial(self._closed_for_good, final, self._commits))
         c.entries.unclaims += self.claims.done()
         if not c:
             return
@@ -258,6 +276,18 @@ class Engine:
             part.state = PartState.UNSENT
         self.settle.stays_in_doubt(message)
         c.touch(message)
+
+    def _closed_for_good(self, mids: Sequence[int], commit: int) -> None:
+        for mid in mids:
+            if self._closing[mid][1] == commit:
+                del self._closing[mid]
+
+    def held(self, mid: int) -> Message | None:
+        """The message, where memory knows more of it than the ledger does."""
+        message = self.open.get(mid)
+        if message is None and (closing := self._closing.get(mid)) is not None:
+            message = closing[0]
+        return message
 
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""
@@ -284,7 +314,7 @@ class Engine:
         for link, message, parts in claimed:
             account = self.of_link.get(link)
             if account is None or not link.bound:
-                link.reserved -= len(parts)
+                link.reserve(message, -len(parts))
                 message.out -= len(parts)
                 for part in parts:
                     if part.state is PartState.WRITTEN:
@@ -327,7 +357,7 @@ class Engine:
         key = ids.key(account.protocol, event.carrier_id)
         if not write.message.final:
             self.correlate.register(account.name, key, write.message, write.part)
-        early = self.correlate.early(account.name, key)
+        early = self.correlate.early(account.name, key, write.message.to)
         if early is not None:
             self.reports.matched(write.message, write.part, early, at, c)
 
@@ -352,7 +382,8 @@ class Engine:
             self.tally.submits[account.name, write.node, "unanswered"] += 1
         self.settle.unanswered(write, at, c)
 
-    def _local(self, message: Message, code: str) -> None:
+    def refuse(self, message: Message, code: str) -> None:
+        """Refuse it before the wire."""
         c = Changes()
         self.settle.refused(message, code, wall(), c)
         self.commit(c)

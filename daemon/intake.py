@@ -264,8 +264,15 @@ class Intake:
 
     def unhold(self, m: Message) -> None:
         """Its `not_before` has come."""
-        self.engine.open[m.mid] = m
-        self.router.queues[m.route].lanes.append(m)
+        queue = self.router.queues.get(m.route)
+        if queue is None or not queue.accounts:
+            # Its account was taken out of the configuration meanwhile.
+            code = "LOCAL:ACCOUNT" if m.job.fields.account is not None else "LOCAL:NO_ROUTE"
+            self.engine.refuse(m, code)
+            return
+        if not queue.admit(m):
+            self.engine.open.pop(m.mid, None)
+            return
         serving = self.router.serving.get(m.route)
         if serving is not None:
             self.router.accounts[serving].nudge()

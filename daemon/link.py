@@ -18,6 +18,7 @@ from protocols.errors import EncodeError
 from protocols.events import Closed, Event
 from protocols.session import Session, State
 
+from .jobs import Lane
 from .model import Message, Part, Place, Write
 from .pacing import Pacer
 from .queues import Lanes
@@ -69,6 +70,8 @@ class Link(asyncio.Protocol):
         """Why it ended."""
         self.reserved = 0
         """Parts claimed for this link and not written yet."""
+        self.reserved_urgent = 0
+        """Those of them that are urgent: nothing else is written before them."""
         self.again = Lanes()
         """Messages with parts to write that are bound to this link already."""
         self.ready: tuple[deque[Place], ...] = (deque(), deque(), deque())
@@ -114,6 +117,12 @@ class Link(asyncio.Protocol):
 
     # What the owner does
 
+    def reserve(self, message: Message, parts: int) -> None:
+        """So many parts are claimed for this link; less than none when they are given up."""
+        self.reserved += parts
+        if message.lane == Lane.URGENT:
+            self.reserved_urgent += parts
+
     def load(self, message: Message, parts: Sequence[Part]) -> None:
         """Claimed parts, in order; their number was reserved before."""
         lane = self.ready[message.lane]
@@ -125,7 +134,8 @@ class Link(asyncio.Protocol):
         places = [place for lane in self.ready for place in lane]
         for lane in self.ready:
             lane.clear()
-        self.reserved -= len(places)
+        for message, _ in places:
+            self.reserve(message, -1)
         return places
 
     def flush(self, now: float) -> None:
@@ -138,7 +148,7 @@ class Link(asyncio.Protocol):
         for lane in self.ready:
             while lane and len(written) < most:
                 message, part = lane.popleft()
-                self.reserved -= 1
+                self.reserve(message, -1)
                 if not self.owner.may_write(message, part):
                     continue
                 write = Write(message, part, part.doubts + 1, now, self.label)

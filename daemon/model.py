@@ -87,7 +87,8 @@ class Part:
         "carrier_ids",
         "code",
         "doubts",
-        "failures",
+        "failed_ids",
+        "flying",
         "number",
         "state",
         "tries",
@@ -105,8 +106,10 @@ class Part:
         self.code: str | None = None
         self.doubts = 0
         """How many attempts were written and not answered: each may have reached the gateway."""
-        self.failures = 0
-        """How many attempts were reported as failed."""
+        self.flying = 0
+        """How many attempts are written and neither answered nor given up."""
+        self.failed_ids: list[bytes] = []
+        """What the reports of failed attempts quoted: one attempt is one failure."""
         self.tries = 0
         """Answers that asked for another try, throttling not counted."""
         self.wire: WirePart | None = None
@@ -184,6 +187,7 @@ class Message:
         "node",
         "out",
         "parts",
+        "queued",
         "reference",
         "released",
         "reported",
@@ -215,6 +219,8 @@ class Message:
         self.parts: list[Part] = []
         self.claim = 0
         """The claim in the ledger that names this message, while it may be written."""
+        self.queued: Any = None
+        """The lanes that it stands in."""
         self.out = 0
         """Parts that are claimed or written and neither answered nor given up."""
         self.released = 0
@@ -263,6 +269,7 @@ def pack_life(m: Message) -> bytes:
             m.reference,
             m.attempts,
             m.released,
+            m.claim,
             m.submitted,
             m.answered,
             m.reported,
@@ -279,7 +286,7 @@ def pack_life(m: Message) -> bytes:
                     p.code,
                     p.doubts,
                     p.tries,
-                    p.failures,
+                    p.failed_ids,
                 )
                 for p in m.parts
             ],
@@ -297,6 +304,7 @@ def unpack_life(m: Message, life: bytes) -> None:
         m.reference,
         m.attempts,
         m.released,
+        m.claim,
         m.submitted,
         m.answered,
         m.reported,
@@ -313,6 +321,6 @@ def unpack_life(m: Message, life: bytes) -> None:
         part = Part(number)
         part.state, part.attempt, part.carrier_ids = PartState(state), attempt, list(carrier_ids)
         part.written_id, part.code = written_id, code
-        part.doubts, part.tries, part.failures = counts
+        part.doubts, part.tries, part.failed_ids = counts
         m.parts.append(part)
     m.steps = [Step(*step) for step in steps]

@@ -177,7 +177,7 @@ class Pool:
         self.attach(link, bind.account)
 
     def _wake_idle(self, account: str) -> bool:
-        for bind in self.binds[account]:
+        for bind in self.binds.get(account, ()):
             if bind.state == "idle" and not bind.wanted.is_set():
                 bind.wanted.set()
                 return True

@@ -14,6 +14,9 @@ from .model import Message, Part
 LONGEST_SOURCE = 20
 """Digits of access number and extension together (contract section 4)."""
 
+LAST_VALIDITY = 4_000_000_000.0
+"""In 2096: later ones have no spelling on the wire, where years have two digits."""
+
 
 class Refusal(Exception):  # noqa: N818  # an outcome, not a fault
     """The message cannot go to this account; `code` is a LOCAL one."""
@@ -63,6 +66,8 @@ def prepare(m: Message, name: str, account: Account, references: References) -> 
     coding = alphabet.coding
     payload = account.long == "payload"
     expires = fields.expires_at
+    if expires is not None and expires >= LAST_VALIDITY:
+        expires = None
     for part, segment in zip(m.parts, segments(cut, m.reference, account.long), strict=True):
         part.wire = WirePart(
             m.to,

@@ -22,13 +22,16 @@ BULK_SHARE = 10
 class Lanes:
     """Urgent, normal and bulk, first in first out each."""
 
-    __slots__ = ("lanes",)
+    __slots__ = ("dead", "lanes")
 
     def __init__(self) -> None:
         self.lanes: tuple[deque[Message], ...] = tuple(deque() for _ in range(LANES))
+        self.dead = 0
+        """Messages that became final where they stand, and are met when they are dealt."""
 
     def __len__(self) -> int:
-        return sum(map(len, self.lanes))
+        """Messages that still wait."""
+        return sum(map(len, self.lanes)) - self.dead
 
     def __iter__(self) -> Iterator[Message]:
         for lane in self.lanes:
@@ -41,19 +44,35 @@ class Lanes:
         return len(self.lanes[lane])
 
     def append(self, message: Message) -> None:
+        message.queued = self
         self.lanes[message.lane].append(message)
 
     def put_back(self, message: Message) -> None:
         """To the front of its lane."""
+        message.queued = self
         self.lanes[message.lane].appendleft(message)
 
     def pop(self, lane: int) -> Message:
-        return self.lanes[lane].popleft()
+        message = self.lanes[lane].popleft()
+        if message.queued is self:
+            message.queued = None
+        else:
+            self.dead -= 1
+        return message
+
+    def died(self, message: Message) -> None:
+        """A message that stands here is final."""
+        message.queued = None
+        self.dead += 1
 
     def clear(self) -> list[Message]:
-        found = list(self)
+        """Take everything out; returns what still waits."""
+        found = [message for message in self if message.queued is self]
+        for message in found:
+            message.queued = None
         for lane in self.lanes:
             lane.clear()
+        self.dead = 0
         return found
 
 
@@ -85,6 +104,16 @@ class RouteQueue:
         self.lanes.append(message)
         return True
 
+    def admit(self, message: Message) -> bool:
+        """Queue a message that is older than others that were; False when the ledger keeps it."""
+        lane = message.lane
+        if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:
+            self.spilled[lane] += 1
+            self.newest[lane] = min(self.newest[lane], message.mid - 1)
+            return False
+        self.lanes.append(message)
+        return True
+
     def wants_refill(self, lane: int) -> int:
         """How many messages should be read back now."""
         room = MOST_IN_MEMORY - self.lanes.count(lane)
@@ -96,22 +125,27 @@ class RouteQueue:
 class Turns:
     """Which message is next: urgent first, then normal before bulk, but bulk gets its share."""
 
-    __slots__ = ("_since_bulk",)
+    __slots__ = ("_before", "_since_bulk")
 
     def __init__(self) -> None:
-        self._since_bulk = 0
+        self._since_bulk = self._before = 0
 
-    def next(self, sources: Sequence[Lanes]) -> tuple[Message, Lanes] | None:
+    def next(
+        self, sources: Sequence[Lanes], *, urgent_only: bool = False
+    ) -> tuple[Message, Lanes] | None:
         """The next message and where it came from; earlier sources go first within a lane."""
         normal = bulk = None
-        for lanes in sources:
-            urgent_lane, normal_lane, bulk_lane = lanes.lanes
+        self._before = self._since_bulk
+        for source in sources:
+            urgent_lane, normal_lane, bulk_lane = source.lanes
             if urgent_lane:
-                return urgent_lane.popleft(), lanes
+                return source.pop(Lane.URGENT), source
             if normal is None and normal_lane:
-                normal = lanes
+                normal = source
             if bulk is None and bulk_lane:
-                bulk = lanes
+                bulk = source
+        if urgent_only:
+            return None
         if bulk is not None and (normal is None or self._since_bulk >= BULK_SHARE - 1):
             self._since_bulk = 0
             return bulk.pop(Lane.BULK), bulk
@@ -119,3 +153,7 @@ class Turns:
             self._since_bulk += 1
             return normal.pop(Lane.NORMAL), normal
         return None
+
+    def undo(self) -> None:
+        """What `next` gave last goes back, and its turn was none."""
+        self._since_bulk = self._before

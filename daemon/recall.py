@@ -20,13 +20,7 @@ def job_of(row: JobRow) -> Job:
     )
 
 
-def revive(job_row: JobRow, row: MessageRow, job: Job | None = None) -> Message:
-    """The message of a row.
-
-    What was claimed or written when the row was made is not known to be out any more: such parts
-    are unsent here, and recovery decides by the claims what to make of them.
-    """
-    job = job or job_of(job_row)
+def _revive(job: Job, row: MessageRow) -> Message:
     m = Message(job, row.mid & (1 << INDEX_BITS) - 1, row.to, None, row.lane)
     m.route = row.route
     m.account = row.account
@@ -34,19 +28,28 @@ def revive(job_row: JobRow, row: MessageRow, job: Job | None = None) -> Message:
     m.final = bool(row.final)
     m.wake = row.wake
     unpack_life(m, row.life)
-    for part in m.parts:
-        if part.state is PartState.WRITTEN:
-            part.state = PartState.UNSENT
     return m
 
 
-def revive_all(rows: Iterable[tuple[JobRow, MessageRow]]) -> list[Message]:
-    """Messages of one job share it."""
+def revive_all(
+    rows: Iterable[tuple[JobRow, MessageRow]], *, as_written: bool = False
+) -> list[Message]:
+    """The messages of these rows; those of one job share it.
+
+    A part that was claimed or written when its row was made is not out any more, and unsent here;
+    with `as_written` it is left as it was, for recovery to judge by the claims.
+    """
     made: dict[int, Job] = {}
     found = []
     for job_row, row in rows:
         job = made.get(job_row.seq)
         if job is None:
             job = made[job_row.seq] = job_of(job_row)
-        found.append(revive(job_row, row, job))
+        message = _revive(job, row)
+        if not as_written:
+            message.claim = 0
+            for part in message.parts:
+                if part.state is PartState.WRITTEN:
+                    part.state = PartState.UNSENT
+        found.append(message)
     return found

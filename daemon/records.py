@@ -53,7 +53,7 @@ class Records:
             },
             "meta": orjson.Fragment(fields.meta) if fields.meta is not None else {},
         }
-        return fields.id.encode(), orjson.dumps(value)
+        return fields.id.encode(), _dumps(value)
 
     def carrier_ids(self, m: Message) -> list[str]:
         """In part order, of each part's last attempt; parts without one are left out."""
@@ -66,4 +66,9 @@ class Records:
 
     def inbound(self, fields: dict[str, Any], sender: str) -> tuple[bytes, bytes]:
         """Key and value of an inbound message."""
-        return sender.encode(), orjson.dumps({"v": 1, **fields})
+        return sender.encode(), _dumps({"v": 1, **fields})
+
+
+def _dumps(value: dict[str, Any]) -> bytes:
+    # orjson's result keeps a page of memory, whatever its length; many of them wait at a time.
+    return bytes(memoryview(orjson.dumps(value)))

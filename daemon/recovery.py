@@ -47,7 +47,7 @@ async def recover(
     doubtful = 0
     for mids in _slices(sorted(claimed)):
         c = Changes()
-        for message in revive_all(await ledger.load(mids)):
+        for message in revive_all(await ledger.load(mids), as_written=True):
             number, at, account, named = claimed[message.mid]
             if message.final or message.released >= number or message.state is State.ACCEPTED:
                 continue
@@ -88,12 +88,16 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
     message.submitted = message.submitted if message.submitted is not None else at
     if not message.parts:
         message.parts = [Part(place) for place in range(1, named.parts + 1)]
+    # A row that is younger than the claim says which parts were out; an older one does not know.
+    knows = message.claim == number
     for part in message.parts:
-        if part.state in (PartState.UNSENT, PartState.IN_DOUBT):
+        out = part.state is PartState.WRITTEN or (part.state is PartState.UNSENT and not knows)
+        if out:
             part.state = PartState.IN_DOUBT
             part.doubts += 1
             part.attempt = part.doubts
             message.attempts = max(message.attempts, part.attempt)
+    message.claim = 0
 
 
 def _resume(engine: Engine, message: Message, c: Changes) -> None:
@@ -106,8 +110,12 @@ def _resume(engine: Engine, message: Message, c: Changes) -> None:
     if message.state is State.UNCERTAIN and message.doubted >= message.attempts:
         engine.settle.hold_from(message, at)
         c.touch(message)
-    else:
+    elif any(part.state is PartState.IN_DOUBT for part in message.parts):
         engine.settle.uncertain(message, at, c)
+    account = engine.accounts.get(message.account or "")
+    never_left = [p for p in message.parts if p.state is PartState.UNSENT and not p.doubts]
+    if never_left and account is not None and not message.final:
+        account.bound.append(message)
 
 
 def _slices(mids: Sequence[int]) -> list[Sequence[int]]:

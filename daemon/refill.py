@@ -47,19 +47,18 @@ class Refill:
         rows = await self.ledger.queued(
             queue.name, lane, State.WAITING, queue.newest[lane], MOST_AT_ONCE
         )
-        fresh: list[Message] = []
+        found: list[Message] = []
         for message in revive_all(rows):
             queue.newest[lane] = max(queue.newest[lane], message.mid)
-            if message.mid in self.engine.open:
-                continue
-            self.engine.open[message.mid] = message
+            if self.engine.held(message.mid) is None:
+                self.engine.open[message.mid] = message
+                found.append(message)
+        for message in found:
             account = self.engine.accounts.get(message.account or "")
             if message.written and account is not None:
                 account.bound.append(message)
             else:
                 message.account = None
-                fresh.append(message)
-        for message in fresh:
-            queue.lanes.append(message)
-        gone = len(rows) if len(rows) == MOST_AT_ONCE else spilled
+                queue.lanes.append(message)
+        gone = len(found) if len(rows) == MOST_AT_ONCE else spilled
         queue.spilled[lane] = max(0, queue.spilled[lane] - gone)

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from protocols.events import Fate, Reported
 
+from .account import Account
 from .changes import Changes
 from .clock import wall
-from .correlate import KEEP_EARLY, Early
+from .correlate import KEEP_EARLY, Correlate, Early
+from .ledger import Ledger
+from .link import Link
 from .model import Message, Part, Place
 from .numbers.normalise import folded
 from .recall import revive_all
-
-if TYPE_CHECKING:
-    from .account import Account
-    from .engine import Engine
-    from .link import Link
+from .settle import Settle
+from .tally import Tally
 
 log = structlog.get_logger()
 
@@ -32,8 +32,21 @@ KIND = "early"
 """Of the ledger's small things: reports that wait for their answer."""
 
 
+class Memory(Protocol):
+    """Who holds the messages: what reports need of the engine."""
+
+    ledger: Ledger
+    settle: Settle
+    correlate: Correlate
+    tally: Tally
+
+    def held(self, mid: int) -> Message | None: ...
+    def borrow(self, message: Message) -> None: ...
+    def commit(self, c: Changes) -> None: ...
+
+
 class Reports:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Memory) -> None:
         self.engine = engine
         self.brought: dict[int, Message] = {}
         """Messages read back for a report that is being looked up."""
@@ -51,7 +64,7 @@ class Reports:
             if place is None:
                 unknown.append((event, to))
                 continue
-            engine.settle.reported(*place, event.fate, event.code, at, c)
+            engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
             c.receipts.append((link, event.receipt))
         if unknown:
             task = asyncio.create_task(self._look_up(account, link, unknown))
@@ -67,7 +80,8 @@ class Reports:
     def matched(self, message: Message, part: Part, early: Early, at: float, c: Changes) -> None:
         """An answer came for a report that was kept."""
         c.entries.drops.append((KIND, _name(early)))
-        self.engine.settle.reported(message, part, Fate(early.fate), early.code, at, c)
+        fate = Fate(early.fate)
+        self.engine.settle.reported(message, part, fate, early.code, at, c, early.keys[0])
 
     async def _look_up(
         self, account: Account, link: Link, unknown: Sequence[tuple[Reported, str]]
@@ -77,7 +91,7 @@ class Reports:
         wanted = [(account.name, key) for event, _ in unknown for key in event.keys]
         found = await engine.ledger.find(wanted)
         mids = {mid for places in found.values() for mid, _ in places}
-        await self.bring({mid for mid in mids if mid not in engine.open})
+        await self._bring(mids)
         at = wall()
         c = Changes()
         for event, to in unknown:
@@ -87,11 +101,11 @@ class Reports:
                 place = self._among(account.name, event, to, found)
             c.receipts.append((link, event.receipt))
             if place is not None:
-                engine.settle.reported(*place, event.fate, event.code, at, c)
+                engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
             elif event.fate is not Fate.INTERMEDIATE:
                 self._keep(account.name, event, to, at, c)
         engine.commit(c)
-        self._let_go(mids)
+        self._let_go()
 
     def _among(
         self,
@@ -105,7 +119,7 @@ class Reports:
             candidates = [
                 (message, message.parts[number - 1])
                 for mid, number in found.get((account, key), ())
-                if (message := self.brought.get(mid) or self.engine.open.get(mid)) is not None
+                if (message := self.engine.held(mid) or self.brought.get(mid)) is not None
                 and number <= len(message.parts)
             ]
             same = [place for place in candidates if place[0].to == to]
@@ -115,19 +129,23 @@ class Reports:
                 return candidates[0]
         return None
 
-    async def bring(self, mids: set[int]) -> None:
+    async def _bring(self, mids: set[int]) -> None:
         """Read messages from the ledger into memory; what is final is only lent."""
-        if not mids:
+        engine = self.engine
+        away = [mid for mid in mids if engine.held(mid) is None and mid not in self.brought]
+        if not away:
             return
-        for message in revive_all(await self.engine.ledger.load(sorted(mids))):
-            if message.mid not in self.engine.open and message.mid not in self.brought:
-                self.brought[message.mid] = message
-                if not message.final:
-                    self.engine.borrow(message)
+        for message in revive_all(await engine.ledger.load(sorted(away))):
+            if engine.held(message.mid) is not None or message.mid in self.brought:
+                continue
+            self.brought[message.mid] = message
+            if not message.final:
+                engine.borrow(message)
 
-    def _let_go(self, mids: set[int]) -> None:
-        for mid in mids:
-            self.brought.pop(mid, None)
+    def _let_go(self) -> None:
+        """What was lent goes back with the last look-up."""
+        if len(self._lookups) <= 1:
+            self.brought.clear()
 
     def _keep(self, account: str, event: Reported, to: str, at: float, c: Changes) -> None:
         # A report without any id waits under its recipient: it can only be guessed.
@@ -145,7 +163,7 @@ class Reports:
             if place is not None:
                 engine.correlate.drop(early)
                 c.entries.drops.append((KIND, _name(early)))
-                engine.settle.reported(*place, Fate(early.fate), early.code, at, c, "guess")
+                engine.settle.reported(*place, Fate(early.fate), early.code, at, c, matched="guess")
             elif at >= early.at + 2.0 and not early.counted:
                 early.counted = True
                 engine.tally.unmatched[early.account] += 1

@@ -82,6 +82,7 @@ class Settle:
         part, m = write.part, write.message
         part.state = PartState.WRITTEN
         part.attempt = write.attempt
+        part.flying += 1
         m.attempts = max(m.attempts, write.attempt)
         m.node = node
         if m.submitted is None:
@@ -107,29 +108,37 @@ class Settle:
 
     def rejected(self, write: Write, code: str, throttled: bool, wall: float, c: Changes) -> None:
         part, m = write.part, write.message
+        in_time = write.open
         self._close_write(write)
+        c.touch(m)
         outcome = "throttled" if throttled else "refused"
         self._step(m, Step(wall, outcome, part.number, write.attempt, write.node, code))
-        if m.final or part.state is not PartState.WRITTEN:
-            c.touch(m)
+        if m.final:
             return
+        if in_time:
+            if part.state is not PartState.WRITTEN:
+                return
+        elif part.doubts or part.flying or part.state not in (PartState.IN_DOUBT, PartState.UNSENT):
+            return  # a late no says nothing of the other attempt
+        waits = part.state is PartState.UNSENT
+        if part.state is PartState.IN_DOUBT:
+            self.doubt(m, part, False)
         account = self.accounts[m.account] if m.account is not None else None
         protocol = account.protocol if account is not None else ""
         meaning = self.codes.look(m.carrier or "", protocol, "submit", code)
         if throttled or (meaning.retryable and part.tries < MOST_TRIES):
-            m.wake = self.waiting_until(m) if m.state is State.WAITING else m.wake
-            c.touch(m)
-        if throttled:
             part.state = PartState.UNSENT
-            m.throttles += 1
-            self.again(m, min(5.0, 0.1 * 2 ** min(m.throttles - 1, 6)))
+            if m.state is State.WAITING:
+                m.wake = self.waiting_until(m)
+            if throttled:
+                m.throttles += 1
+                delay = min(5.0, 0.1 * 2 ** min(m.throttles - 1, 6))
+            else:
+                part.tries += 1
+                delay = 0.5 * 2 ** (part.tries - 1)
+            if not waits:
+                self.again(m, delay)
             return
-        if meaning.retryable and part.tries < MOST_TRIES:
-            part.tries += 1
-            part.state = PartState.UNSENT
-            self.again(m, 0.5 * 2 ** (part.tries - 1))
-            return
-        c.touch(m)
         part.code = code
         part.state = PartState.REFUSED
         self._finish(m, State.REJECTED, code, meaning.cause, "submit", wall, c)
@@ -149,8 +158,9 @@ class Settle:
         part.state = PartState.IN_DOUBT
         self.doubt(m, part, True)
         if m.state is State.UNCERTAIN and m.doubted >= m.attempts:
-            return
-        self.uncertain(m, wall, c)
+            self.hold_from(m, wall)
+        else:
+            self.uncertain(m, wall, c)
 
     def uncertain(self, m: Message, wall: float, c: Changes) -> None:
         """Says that the message may or may not have left, and starts the hold."""
@@ -179,8 +189,10 @@ class Settle:
         code: str,
         wall: float,
         c: Changes,
+        key: bytes = b"",
         matched: str | None = None,
     ) -> None:
+        """`key` is what the report quoted, empty where that was nothing we know."""
         c.touch(m)
         word = "intermediate" if fate is Fate.INTERMEDIATE else "reported"
         self._step(m, Step(wall, word, part.number, part.attempt, m.node, code, matched))
@@ -196,9 +208,11 @@ class Settle:
             part.state = PartState.DELIVERED
             part.code = code
         else:
-            part.failures += 1
-            attempts = len(part.carrier_ids) + part.doubts
-            if part.failures < attempts or part.state is PartState.DELIVERED:
+            if key in part.failed_ids:
+                return  # the same report once more
+            part.failed_ids.append(key)
+            attempts = len(part.carrier_ids) + part.doubts + part.flying
+            if len(part.failed_ids) < attempts or part.state is PartState.DELIVERED:
                 return
             if part.state is PartState.IN_DOUBT:
                 self.doubt(m, part, False)
@@ -249,8 +263,8 @@ class Settle:
             if m.out == 0:
                 self.expired(m, "LOCAL:QUEUE_EXPIRED", wall, c)
             else:
-                # On the wire: whatever comes of it sets the next time.
-                m.wake = None
+                # Claimed or on the wire: look again once that is over.
+                m.wake = wall + 1.0
                 c.touch(m)
         elif m.state is State.ACCEPTED:
             self.expired(m, "LOCAL:NO_REPORT", wall, c)
@@ -352,6 +366,7 @@ class Settle:
         m = write.message
         if write.open:
             write.open = False
+            write.part.flying -= 1
             m.out -= 1
         else:
             write.part.doubts = max(0, write.part.doubts - 1)

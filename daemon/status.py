@@ -34,17 +34,20 @@ class Status:
         self.draining = False
 
     def why(self, name: str, now: float) -> str | None:
-        """Why messages of an account wait: rate, window, unbound, throttled or backoff.
+        """Why messages of an account wait; None when nothing waits.
 
-        None when nothing waits.
+        unbound: no bind can be used. backoff: all that wait were told to come again later. window:
+        every link waits for answers. throttled: the gateway has slowed us down. rate: the account's
+        own.
         """
         account = self.accounts[name]
         if not account.own_waiting and not self.router.waiting(name):
             return None
         links = account.takers()
         if not links:
-            states = {bind.state for bind in self.pool.binds.get(name, ())}
-            return "backoff" if states <= {"backoff", "refused"} else "unbound"
+            return "unbound"
+        if not account.has_waiting():
+            return "backoff"
         if all(link.room(now) < 1 for link in links):
             return "window"
         if account.pacer.pace < account.pacer.rate:

@@ -28,6 +28,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, seconds: float, times: int = 1) -> None:
+        seconds = max(0.0, seconds)
         self.counts[bisect_left(SECONDS, seconds)] += times
         self.sum += seconds * times
 

@@ -95,10 +95,10 @@ class Ticker:
         mids = self.alarms.due(at)
         if not mids:
             return
-        away = [mid for mid in mids if mid not in engine.open]
+        away = [mid for mid in mids if engine.held(mid) is None]
         for start in range(0, len(away), MOST_DUE):
             for message in revive_all(await engine.ledger.load(away[start : start + MOST_DUE])):
-                if not message.final and message.mid not in engine.open:
+                if not message.final and engine.held(message.mid) is None:
                     engine.open[message.mid] = message
         engine.wake([engine.open[mid] for mid in mids if mid in engine.open])
 

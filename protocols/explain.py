@@ -71,5 +71,7 @@ def explain(protocol: str, version: str | None, data: bytes) -> Iterator[Explain
         except DecodeError as exc:
             raise DecodeError(str(exc), offset=at + exc.offset, status=exc.status) from exc
         fields = {**module.show_header(head), **body.show()}
+        if protocol == "smpp" and length == header.size and command >> 31:
+            fields["omit_body"] = True  # a response may leave its body out (3.4 section 4.1.2)
         yield Explained(name, speaks, at, length, fields)
         at += length

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from daemon.ledger.history import Found
     from daemon.model import Message
 
-FOUND, NONE, UNREADABLE = 0, 1, 2
+FOUND, NONE = 0, 1
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             found = revive_all(_look(history, args))
     except LedgerError as exc:
         print(exc, file=sys.stderr)
-        return UNREADABLE
+        found = []
     stamps = Stamps(config.daemon.timezone)
     lives = [_life(message, stamps, config) for message in found]
     if args.json:

@@ -17,7 +17,7 @@ from daemon.broker.base import Tail
 
 from .fates import Fates, quantile
 from .settings import LINES
-from .stage import Stage, StageError
+from .stage import Stage
 from .traffic import Traffic, offer
 
 PATIENCE = 20.0
@@ -169,6 +169,3 @@ def _milliseconds(ordered: Sequence[float]) -> list[float | None]:
     if not ordered:
         return [None, None]
     return [round(quantile(ordered, share) * 1000, 1) for share in (0.5, 0.99)]
-
-
-__all__ = ["Demo", "StageError", "well"]

@@ -1,0 +1,29 @@
+"""What a suite may be told on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Options:
+    """None leaves the choice to the suite."""
+
+    bootstrap: str | None = None
+    """A Kafka; without it the broker `local`."""
+    directory: Path | None = None
+    """Where state directories are made: the disk is part of what is measured."""
+    seconds: float | None = None
+    repeats: int | None = None
+    most: int | None = None
+    """Messages of the largest backlog."""
+    full: bool = False
+    protocols: tuple[str, ...] = ()
+    note: Callable[[str], None] = lambda text: None
+    """Told what is being done, for people who wait."""
+
+
+class BenchError(Exception):
+    """The suite could not be measured; the text says what happened."""

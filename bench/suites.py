@@ -1,0 +1,132 @@
+"""The suites there are, and how one is run from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import cast
+
+import orjson
+import uvloop
+from rich.console import Console
+
+from daemon.broker.base import BrokerError
+from daemon.demo.settings import LINES
+from daemon.demo.stage import StageError
+
+from .options import BenchError, Options
+from .result import Result, describe
+
+SUITES = {
+    "contract": "the contract's rate over all four protocols: seconds, latencies, losses",
+    "throughput": "messages a second from broker to broker; CPU, memory and how they grow",
+}
+PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
+FAILED = 1
+TERMINATED = 143
+"""As shells report a process that SIGTERM ended."""
+
+Measure = Callable[[Options], Coroutine[None, None, Result]]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "suite",
+        choices=SUITES,
+        metavar="SUITE",
+        help="; ".join(f"{name}: {text}" for name, text in SUITES.items()),
+    )
+    parser.add_argument("--json", action="store_true", help="only the result, as JSON")
+    parser.add_argument(
+        "--bootstrap",
+        metavar="H:P",
+        help="a Kafka to measure with (default: the broker `local`); topics are made and removed",
+    )
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        metavar="D",
+        help="where state directories are made: their disk is measured too (default: $TMPDIR)",
+    )
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="of each measured run")
+    parser.add_argument("--repeats", type=_count, metavar="N", help="throughput: runs of each kind")
+    parser.add_argument(
+        "--most", type=_count, metavar="N", help="throughput: messages of the largest backlog"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="throughput: backlogs up to a million messages"
+    )
+    parser.add_argument(
+        "--protocols",
+        type=_protocols,
+        default=(),
+        metavar="P,…",
+        help=f"throughput: only these of {', '.join(PROTOCOLS)}",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when every target is met, 1 when one is not or the suite could not be measured."""
+    console = Console(stderr=args.json, highlight=False)
+    options = Options(
+        bootstrap=args.bootstrap,
+        directory=args.dir,
+        seconds=args.seconds,
+        repeats=args.repeats,
+        most=args.most,
+        full=args.full,
+        protocols=args.protocols,
+        note=lambda text: console.print(text, style="dim", soft_wrap=True),
+    )
+    measure = cast(Measure, importlib.import_module(f"bench.{args.suite}").measure)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(_until_sigterm(measure(options)))
+    except asyncio.CancelledError:
+        return TERMINATED
+    except (BenchError, BrokerError, StageError, OSError) as exc:
+        print(f"carrierd bench: {exc}", file=sys.stderr)
+        return FAILED
+    if args.json:
+        sys.stdout.buffer.write(orjson.dumps(result.show(), option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+    else:
+        describe(console, args.suite, result.machine, "machine")
+        describe(console, args.suite, result.parameters, "parameters")
+        result.print(console)
+    return 0 if result.met else FAILED
+
+
+async def _until_sigterm(work: Coroutine[None, None, Result]) -> Result:
+    """SIGTERM ends like Ctrl-C: processes are stopped and directories removed."""
+    task = asyncio.current_task()
+    assert task is not None, "called from the main task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 86400")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 10000000")
+    return value
+
+
+def _protocols(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in PROTOCOLS:
+            raise argparse.ArgumentTypeError(f"{name!r}: allowed are {', '.join(PROTOCOLS)}")
+    return names

@@ -1,0 +1,150 @@
+"""`carrierd bench`: short forms of the suites, for what was lost and the shape of the output.
+
+How fast it was is not looked at: a machine that runs tests does other things too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WITHIN = 120.0
+NEVER = (
+    "lost",
+    "sent twice",
+    "not delivered",
+    "final events repeated",
+    "refused as malformed",
+)
+
+
+def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", "bench", *arguments],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(directory)},
+        timeout=WITHIN,
+    )
+
+
+def result(done: subprocess.CompletedProcess[bytes], suite: str) -> dict[str, Any]:
+    """The JSON that was printed, its shape and what must not happen checked."""
+    assert done.returncode in (0, 1), done.stderr.decode()
+    assert done.stdout.count(b"\n") == 1, done.stderr.decode()
+    shown: dict[str, Any] = json.loads(done.stdout)
+    assert shown["suite"] == suite
+    assert shown["machine"]["cores"] >= 1
+    assert shown["machine"]["fdatasync_p99_ms"] > 0
+    for target in shown["targets"]:
+        assert set(target) >= {"name", "target", "measured", "spread", "met"}
+        assert target["spread"] is None or len(target["spread"]) == 2
+    targets = {target["name"]: target for target in shown["targets"]}
+    for name in NEVER:
+        assert targets[name]["measured"] == 0
+        assert targets[name]["met"]
+    assert (done.returncode == 0) == all(target["met"] for target in shown["targets"])
+    return shown
+
+
+def test_contract_loses_nothing_and_measures_every_step(tmp_path: Path) -> None:
+    shown = result(bench(tmp_path, "contract", "--seconds", "5", "--json"), "contract")
+    assert shown["parameters"]["messages"] == 1100
+    names = [target["name"] for target in shown["targets"]]
+    assert names[:4] == [
+        "lowest inner second",
+        "delivered within 5 s",
+        "delivered within 7 s",
+        "answered within 7 s",
+    ]
+    rows = {(row["ms"].split(":")[0], row["by"]): row for row in shown["figures"]["latency"]}
+    for step, least in (("queue", 0), ("answer", 50), ("delivery", 1050)):
+        row = rows[step, "events"]
+        # Stamps have whole milliseconds, both ends of each interval.
+        assert least - 1 <= row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
+        estimated = rows[step, "/metrics"]
+        assert estimated["p50"] <= estimated["p99"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:
+    done = bench(
+        tmp_path,
+        *("throughput", "--seconds", "2", "--repeats", "1", "--most", "2000"),
+        *("--protocols", "mixed", "--json"),
+    )
+    shown = result(done, "throughput")
+    (run,) = shown["figures"]["sustained"]
+    assert run["messages"] > run["messages/s"] > 0
+    assert run["µs CPU/message"] > 1
+    assert run["memory MB"] > 10
+    (backlog,) = shown["figures"]["backlog, mixed"]
+    assert backlog["messages"] == 2000
+    assert backlog["ledger B/message"] > 100
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real_kafka
+def test_contract_with_a_kafka_leaves_no_topics_there(tmp_path: Path, kafka: str) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": kafka})
+    done = bench(tmp_path, "contract", "--seconds", "3", "--bootstrap", kafka, "--json")
+    shown = result(done, "contract")
+    assert shown["parameters"]["broker"] == f"Kafka at {kafka}"
+    topics = admin.list_topics(timeout=10).topics
+    assert not [name for name in topics if name.startswith("carrierd-bench-")]
+
+
+def test_people_get_the_machine_every_parameter_and_the_targets(tmp_path: Path) -> None:
+    done = bench(tmp_path, "contract", "--seconds", "1")
+    text = done.stdout.decode()
+    first, second, *_ = (line for line in text.splitlines() if line.startswith("bench contract:"))
+    assert "fdatasync_p99_ms" in first
+    assert "rate 220.0; seconds 1.0" in second
+    assert "lowest inner second" in text
+    assert "sent twice" in text
+
+
+@pytest.mark.parametrize("suite", ["failover", "crash", "soak", "peers", "nonsense"])
+def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
+    suite: str, tmp_path: Path
+) -> None:
+    done = bench(tmp_path, suite)
+    assert done.returncode == 2
+    error = done.stderr.decode()
+    assert suite in error
+    assert "contract" in error
+    assert "throughput" in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["contract", "--seconds", "0"],
+        ["throughput", "--most", "-1"],
+        ["throughput", "--repeats", "0"],
+        ["throughput", "--protocols", "cmpp,ucp"],
+    ],
+)
+def test_a_value_out_of_range_is_a_usage_error_that_says_what_is_allowed(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    done = bench(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert "allowed" in done.stderr.decode()
+
+
+def test_a_kafka_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    done = bench(tmp_path, "contract", "--seconds", "1", "--bootstrap", "127.0.0.1:1")
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.decode().splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    assert "127.0.0.1:1" in lines[0]

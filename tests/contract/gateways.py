@@ -1,0 +1,441 @@
+"""Carriers' gateways, written from the protocols' field tables with plain struct.
+
+They share no code with the daemon, so that both cannot be wrong together.  A `Carrier` is the
+far end of one account: it has the script of what happens to each number, and counts what reached
+it.  A `Gateway` is one of its nodes; the four protocols are in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+REDELIVER_AFTER = 0.8
+"""Seconds without an answer after which a Deliver is sent again, on whatever is connected."""
+
+
+# GSM 03.38, 6.2.1: the default alphabet, and its extension table behind an escape.
+GSM = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|"}
+EXTENSION[101] = "€"
+
+
+def gsm(octets: bytes) -> str:
+    """Unpacked GSM 03.38, one octet per character."""
+    found, escaped = [], False
+    for octet in octets:
+        if escaped:
+            found.append(EXTENSION[octet])
+            escaped = False
+        elif octet == 27:
+            escaped = True
+        else:
+            found.append(GSM[octet])
+    return "".join(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A delivery report: the status word (SGIP: State/ErrorCode) `after` seconds."""
+
+    word: str = "DELIVRD"
+    after: float = 0.02
+    err: str = "000"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway does with one submit.  `result` None: it never answers."""
+
+    result: int | None = 0
+    after: float = 0.0
+    reports: tuple[Report, ...] = (Report(),)
+    early: bool = False
+    """Reports go before the answer."""
+    close: bool = False
+    """The connection is closed instead of an answer."""
+
+
+SILENT = Answer(result=None, reports=())
+ACCEPT = Answer(reports=())
+
+
+def refused(result: int) -> Answer:
+    return Answer(result=result, reports=())
+
+
+def failed(word: str, err: str = "000", after: float = 0.02) -> Answer:
+    return Answer(reports=(Report(word, after, err),))
+
+
+@dataclass(slots=True)
+class Submit:
+    """One submit as it came in."""
+
+    at: float
+    node: str
+    connection: Connection
+    sequence: bytes
+    src: str
+    to: tuple[str, ...]
+    coding: int
+    udhi: int
+    content: bytes
+    wants_report: bool
+    fields: dict[str, Any]
+    gsm: bool = False
+    """Coding 0 is the GSM alphabet."""
+    ident: bytes = b""
+    answer: Answer | None = None
+    settled: bool = False
+    header: bytes = field(init=False, default=b"")
+    body: bytes = field(init=False)
+    reference: int | None = field(init=False, default=None)
+    total: int = field(init=False, default=1)
+    number: int = field(init=False, default=1)
+
+    def __post_init__(self) -> None:
+        self.body = self.content
+        if self.udhi:
+            size = self.content[0] + 1
+            self.header, self.body = self.content[:size], self.content[size:]
+            self._elements()
+
+    def _elements(self) -> None:
+        at = 1
+        while at + 2 <= len(self.header):
+            kind, size = self.header[at], self.header[at + 1]
+            value = self.header[at + 2 : at + 2 + size]
+            if kind == 0 and size == 3:
+                self.reference, self.total, self.number = value
+            elif kind == 8 and size == 4:
+                self.reference = int.from_bytes(value[:2], "big")
+                self.total, self.number = value[2:]
+            at += 2 + size
+
+    @property
+    def text(self) -> str:
+        if self.gsm and self.coding == 0:
+            return gsm(self.body)
+        codec = {8: "utf-16-be", 15: "gb18030", 0: "ascii", 1: "ascii", 3: "latin-1"}
+        return self.body.decode(codec[self.coding])
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    at: float
+    node: str
+    fields: dict[str, Any]
+    peer: str
+    status: int
+
+
+class Carrier:
+    """The far end of one account, all its nodes together."""
+
+    def __init__(self, login: str, password: str, access_number: str) -> None:
+        self.login = login
+        self.password = password
+        self.access_number = access_number
+        self.default = Answer()
+        self.submits: list[Submit] = []
+        self.logins: list[Login] = []
+        self.faults: list[str] = []
+        self.nodes: list[Gateway] = []
+        self._scripts: dict[str, list[Answer]] = {}
+        self._taken = defaultdict[str, int](int)
+        self._ids = 0
+
+    def on(self, number: str, *answers: Answer) -> None:
+        """The first submit for this number gets the first answer …, the last one repeats."""
+        self._scripts[number] = list(answers)
+
+    def answer(self, number: str) -> Answer:
+        script = self._scripts.get(number)
+        if script is None:
+            return self.default
+        at = self._taken[number]
+        self._taken[number] += 1
+        return script[min(at, len(script) - 1)]
+
+    def next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def to(self, number: str) -> list[Submit]:
+        """The submits for this number in the order of their coming."""
+        return [submit for submit in self.submits if number in map(national, submit.to)]
+
+    def busiest_second(self, since: float = 0.0) -> int:
+        """The most destinations that came in any one second."""
+        times = [s.at for s in self.submits if s.at >= since for _ in s.to]
+        first, most = 0, 0
+        for last, at in enumerate(times):
+            while times[first] <= at - 1.0:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+def national(number: str) -> str:
+    return number[2:] if len(number) == 13 and number.startswith("86") else number
+
+
+class Connection:
+    """One TCP connection and what is due on it."""
+
+    def __init__(
+        self, gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.gateway = gateway
+        self.reader, self.writer = reader, writer
+        self.bound = False
+        self.receives = False
+        self.unanswered = 0
+        self.peak = 0
+        self.opened = time.monotonic()
+        self.closed: float | None = None
+        self.due: dict[int, asyncio.Future[int]] = {}
+        self._sequence = 7000
+
+    def send(self, data: bytes) -> None:
+        if not self.writer.is_closing():
+            self.writer.write(data)
+
+    def next_sequence(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def close(self) -> None:
+        if not self.writer.is_closing():
+            self.writer.close()
+
+    def answered(self, sequence: int, status: int) -> None:
+        """The daemon answered a Deliver of ours."""
+        future = self.due.pop(sequence, None)
+        if future is None:
+            self.gateway.fault(f"an answer to {sequence}, which nobody sent")
+        elif not future.done():
+            future.set_result(status)
+
+
+class Gateway:
+    """One node.  Subclasses say how a PDU is spelled.
+
+    `frozen`: what comes is read and counted, nothing is ever answered.  `refuse`: the status
+    of every login.  `window`: more unanswered submits than this on a connection is a fault.
+    """
+
+    least = 12
+
+    def __init__(self, carrier: Carrier, name: str, window: int = 16) -> None:
+        self.carrier = carrier
+        self.name = name
+        self.window = window
+        self.port = 0
+        self.frozen = False
+        self.given_up = 0.55
+        """Just below the account's `answer_within`."""
+        self.refuse: int | None = None
+        self.connections: list[Connection] = []
+        self.past: list[Connection] = []
+        self.keepalives: list[float] = []
+        self.farewells = 0
+        self.deliver_answers: list[int] = []
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        carrier.nodes.append(self)
+
+    # Life
+
+    async def start(self, port: int = 0) -> None:
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", port or self.port, limit=1 << 20
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuses new connections and closes those there are, as a dead machine does."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.drop()
+        await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        await self.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def drop(self) -> None:
+        for connection in list(self.connections):
+            connection.close()
+
+    @property
+    def bound(self) -> list[Connection]:
+        return [c for c in self.connections if c.bound]
+
+    def fault(self, text: str) -> None:
+        self.carrier.faults.append(f"{self.name}: {text}")
+
+    def spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(self, reader, writer)
+        self.connections.append(connection)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await self.read(connection)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            pass  # close() ends us; the server's own callback would report it
+        finally:
+            connection.closed = time.monotonic()
+            self.connections.remove(connection)
+            self.past.append(connection)
+            for future in connection.due.values():
+                if not future.done():
+                    future.set_exception(ConnectionResetError("closed"))
+            writer.close()
+
+    async def read(self, connection: Connection) -> None:
+        reader = connection.reader
+        while True:
+            head = await reader.readexactly(4)
+            size = int.from_bytes(head, "big")
+            if not self.least <= size <= 5000:
+                self.fault(f"a PDU of {size} octets")
+                return
+            frame = head + await reader.readexactly(size - 4)
+            self.frame(connection, frame)
+
+    # What a protocol adds
+
+    def frame(self, connection: Connection, frame: bytes) -> None:
+        raise NotImplementedError
+
+    def say_answer(self, submit: Submit, result: int) -> None:
+        raise NotImplementedError
+
+    def say_report(self, submit: Submit, report: Report, to: str, sequence: int) -> bytes:
+        raise NotImplementedError
+
+    def identify(self, submit: Submit) -> bytes:
+        """The id that the answer gives; kept in `submit.ident`."""
+        raise NotImplementedError
+
+    # Submits
+
+    def came(self, submit: Submit) -> None:
+        """Checks, counts and answers it as the carrier's script says."""
+        connection, carrier = submit.connection, self.carrier
+        if not connection.bound:
+            self.fault("a submit before the login")
+            return
+        carrier.submits.append(submit)
+        connection.unanswered += 1
+        connection.peak = max(connection.peak, connection.unanswered)
+        asyncio.get_running_loop().call_later(self.given_up, self._given_up, submit)
+        if not submit.src.startswith(carrier.access_number):
+            self.fault(f"source {submit.src} does not begin with {carrier.access_number}")
+        submit.ident = self.identify(submit)
+        answer = submit.answer = carrier.answer(national(submit.to[0]))
+        if self.frozen:
+            return
+        if answer.close:
+            connection.close()
+            return
+        if answer.early:
+            self._reports(submit, answer)
+        if answer.result is not None:
+            loop = asyncio.get_running_loop()
+            if answer.after:
+                loop.call_later(answer.after, self._answer, submit, answer)
+            else:
+                self._answer(submit, answer)
+        elif not answer.early:
+            self._reports(submit, answer)
+
+    def _answer(self, submit: Submit, answer: Answer) -> None:
+        if self.frozen:
+            return
+        assert answer.result is not None
+        if not submit.settled:
+            submit.settled = True
+            submit.connection.unanswered -= 1
+        self.say_answer(submit, answer.result)
+        if not answer.early:
+            self._reports(submit, answer)
+
+    def _given_up(self, submit: Submit) -> None:
+        """The daemon may count this one as uncertain now, and no longer in its window."""
+        if not submit.settled:
+            submit.settled = True
+            submit.connection.unanswered -= 1
+
+    def _reports(self, submit: Submit, answer: Answer) -> None:
+        if not submit.wants_report:
+            return
+        loop = asyncio.get_running_loop()
+        for to in submit.to:
+            for report in answer.reports:
+                if answer.early:
+                    self.report(submit, report, to)
+                else:
+                    loop.call_later(report.after, self.report, submit, report, to)
+
+    def report(self, submit: Submit, report: Report, to: str | None = None) -> None:
+        """Sends it until it is answered."""
+        number = submit.to[0] if to is None else to
+        self.spawn(
+            self.deliver(lambda sequence: self.say_report(submit, report, number, sequence))
+        )
+
+    # Delivers
+
+    def outlets(self) -> Sequence[Connection]:
+        """Where Delivers may go, of all nodes of the account; own ones first."""
+        own = [c for c in self.bound if c.receives and not self.frozen]
+        return own + [
+            c
+            for node in self.carrier.nodes
+            if node is not self and not node.frozen
+            for c in node.bound
+            if c.receives
+        ]
+
+    async def deliver(self, say: Callable[[int], bytes]) -> int:
+        """Until it is answered, again and again; returns the status of the answer."""
+        while True:
+            outlets = self.outlets()
+            if not outlets:
+                await asyncio.sleep(0.02)
+                continue
+            connection = outlets[0]
+            sequence = connection.next_sequence()
+            answer = asyncio.get_running_loop().create_future()
+            connection.due[sequence] = answer
+            frame = say(sequence)
+            connection.send(frame)
+            try:
+                async with asyncio.timeout(REDELIVER_AFTER):
+                    status: int = await answer
+            except (TimeoutError, ConnectionError):
+                continue
+            self.deliver_answers.append(status)
+            return status

@@ -1,0 +1,32 @@
+"""Desks to try the submit engine on; each is closed at the end of its test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from .desk import Desk, Terms, configured, stand_still
+
+MakeDesk = Callable[..., Awaitable[Desk]]
+
+
+@pytest.fixture
+async def make_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeDesk]:
+    desks: list[Desk] = []
+
+    async def make(*terms: Terms, after: Desk | None = None, **settings: object) -> Desk:
+        if after is not None:
+            desk = await after.crash()
+        else:
+            text = configured(*(terms or (Terms(),)), **settings)  # type: ignore[arg-type]
+            desk = Desk(tmp_path / "state", text)
+        stand_still(monkeypatch, desk)
+        await desk.start()
+        desks.append(desk)
+        return desk
+
+    yield make
+    for desk in desks:
+        await desk.close()

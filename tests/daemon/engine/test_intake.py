@@ -1,0 +1,94 @@
+"""Jobs in, while others cannot go out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+from daemon.broker.base import Record
+
+from .conftest import MakeDesk
+from .desk import Terms
+
+
+class Steady:
+    """Always has one more record."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    async def take(self, most: int, wait: float) -> list[Record]:
+        await asyncio.sleep(0.002)
+        self.given += 1
+        value = json.dumps({"id": f"s{self.given}", "to": "13912345678", "text": "x"}).encode()
+        return [Record("sms.jobs", 0, 100_000 + self.given, None, value, None, 0.0)]
+
+    def pause(self, topics: Sequence[str] = ()) -> None: ...
+    def resume(self, topics: Sequence[str] = ()) -> None: ...
+
+
+async def test_a_backlog_of_an_account_that_is_down_does_not_delay_the_jobs_of_others(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(name="a"), Terms(name="down"))
+    desk.peer("a")
+    for start in range(0, 4_100, 500):
+        jobs = ({"id": f"d{n}", "account": "down"} for n in range(start, start + 500))
+        await desk.take(*jobs)
+    source = Steady()
+    desk.app.intake.source = source  # type: ignore[assignment]
+    # As for every topic but the first.
+    desk.app.intake._later = ("sms.jobs",)
+    running = asyncio.create_task(desk.app.intake.run())
+    gaps, before = [], 0
+    for _ in range(20):
+        await asyncio.sleep(0.05)
+        gaps.append(source.given - before)
+        before = source.given
+    desk.app.intake.stopping = True
+    await running
+    assert sorted(gaps)[10] >= 3
+
+
+async def test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    await desk.take({"id": "j"}, {"id": "j"}, {"id": "j", "text": "other"})
+    dead = [event for event in desk.told if event["on"] == "sms.dead"]
+    assert [(event["field"], event["offset"]) for event in dead] == [("id", 2)]
+    assert desk.app.offsets.moved() == {("sms.jobs", 0): 0}
+    peer = desk.peer()
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.accepts(sequence)
+    await desk.settle()
+    assert desk.app.offsets.moved() == {("sms.jobs", 0): 3}
+    assert desk.states("j/0") == ["accepted"]
+
+
+async def test_a_repeat_after_a_restart_holds_until_the_first_is_safe(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    await desk.take({"id": "j", "to": ["13912345678", "1"]})
+    fresh = await make_desk(after=desk)
+    await fresh.take({"id": "j", "to": ["13912345678", "1"]})
+    assert fresh.told == []
+    assert fresh.app.offsets.moved().get(("sms.jobs", 0), 1) == 1
+    peer = fresh.peer()
+    queue = fresh.app.router.queues["mobile"]
+    await fresh.app.refill._fill(queue, 1)
+    fresh.pull()
+    [(sequence, _, _)] = await fresh.written(peer)
+    peer.accepts(sequence)
+    await fresh.settle()
+    assert fresh.app.offsets.moved() == {("sms.jobs", 0): 2}
+
+
+async def test_a_refused_message_is_final_and_its_siblings_go_on(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j", "to": ["12", "13912345678", "+86 139-1234-5678", "13812345678"]})
+    codes = {event["message"]: event["code"] for event in desk.told}
+    assert codes == {"j/0": "LOCAL:BAD_NUMBER", "j/2": "LOCAL:DUPLICATE"}
+    found = await desk.written(peer)
+    assert [part.to for _, part, _ in found] == ["13912345678", "13812345678"]

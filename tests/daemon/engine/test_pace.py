@@ -1,0 +1,116 @@
+"""Rate, window and lanes between them: nothing waits for more than it has to."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from daemon import account as accounts
+
+from .conftest import MakeDesk
+from .desk import Desk, Peer, Terms
+
+LONG = "字" * 200  # three parts
+
+
+async def run(
+    desk: Desk, peer: Peer, seconds: float, round_trip: float = 0.0
+) -> list[tuple[float, str]]:
+    """What is written in so many seconds, each part answered after `round_trip`."""
+    began, wrote, owed = peer.now, [], []
+    while peer.now < began + seconds:
+        await desk.settle()
+        for sequence, _, write in peer.written():
+            wrote.append((peer.now - began, write.message.id.partition("/")[0]))
+            owed.append((peer.now + round_trip, sequence))
+        while owed and owed[0][0] <= peer.now:
+            peer.accepts(owed.pop(0)[1])
+        await asyncio.sleep(0.002)
+    return wrote
+
+
+async def test_long_messages_use_the_rate_though_answers_take_their_time(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=20))
+    peer = desk.peer()
+    await desk.take(*({"id": f"j{n}", "text": LONG} for n in range(30)))
+    wrote = await run(desk, peer, 2.5, round_trip=0.5)
+    # 50 parts may go, the window of 16 would let 80: at least four fifths of that.
+    assert len(wrote) >= 40
+
+
+async def test_long_bulk_messages_get_their_share_beside_short_normal_ones(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=200))
+    peer = desk.peer()
+    await desk.take(*({"id": f"n{n}"} for n in range(450)))
+    await desk.take(*({"id": f"b{n}", "text": LONG, "priority": "bulk"} for n in range(50)))
+    wrote = await run(desk, peer, 1.5, round_trip=0.05)
+    bulk = sum(name.startswith("b") for _, name in wrote)
+    assert bulk >= len(wrote) / 12
+
+
+async def test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_written(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=10))
+    peer = desk.peer()
+    await desk.take({"id": "slow", "text": "字" * 500})
+    await desk.written(peer)
+    await desk.take({"id": "now", "priority": "urgent"})
+    wrote = await run(desk, peer, 0.45)
+    assert "now" in [name for _, name in wrote[:2]]
+
+
+async def test_a_pace_timer_that_is_due_is_not_put_off_by_a_later_one(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts.random, "uniform", lambda low, high: 30.0)
+    desk = await make_desk(Terms(rate=20))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.refuses(sequence, "8", throttled=True)
+    await desk.take({"id": "k"}, {"id": "l"})
+    account = desk.app.accounts["a"]
+    # A turn of the loop that took long: when it looks at the pace, the next moment has passed.
+    account.pull(peer.now - 0.06)
+    await desk.settle()
+    account.pull(peer.now - 0.06)
+    found = await desk.written(peer, most=1.0)
+    assert found
+
+
+async def test_an_urgent_message_goes_before_claimed_parts_that_fill_the_window(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=10, window=8))
+    peer = desk.peer()
+    await desk.take({"id": "slow", "text": "字" * 500})
+    await desk.written(peer)
+    await desk.take({"id": "now", "priority": "urgent"})
+    wrote = await run(desk, peer, 0.45)
+    assert "now" in [name for _, name in wrote[:2]]
+
+
+async def test_a_message_whose_parts_were_throttled_one_by_one_waits_once(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts.random, "uniform", lambda low, high: 0.0)
+    desk = await make_desk(Terms(rate=20))
+    peer = desk.peer()
+    await desk.take({"id": "j", "text": LONG})
+    wrote = await desk.written(peer)
+    while len(wrote) < 3:
+        wrote += await desk.written(peer)
+    for sequence, _, _ in wrote:
+        peer.refuses(sequence, "8", throttled=True)
+    account = desk.app.accounts["a"]
+    waiting = account.own_waiting
+    assert len(await run(desk, peer, 0.6)) == 3
+    assert desk.states("j/0") == ["accepted"]
+    assert not account.has_waiting() and account.own_waiting == 0
+    assert waiting <= 1

@@ -1,0 +1,195 @@
+"""Reports that come twice, early, late, or under another spelling."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from daemon import correlate, queues
+from protocols import ids
+from protocols.events import Accepted, Fate, Reported
+
+from .conftest import MakeDesk
+from .desk import Desk, Peer, Terms
+
+TO = "13912345678"
+LONG = "字" * 130  # two parts
+
+
+async def accepted(desk: Desk, peer: Peer, **job: object) -> list[bytes]:
+    await desk.take({"id": "j", **job})
+    keys = [peer.accepts(sequence) for sequence, _, _ in await desk.written(peer)]
+    await desk.settle()
+    return keys
+
+
+async def test_a_report_given_twice_in_one_read_gives_one_final_event(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    [key] = await accepted(desk, peer)
+    async with desk.slow_disk():
+        peer.says(
+            Reported((key,), 1, Fate.DELIVERED, "DELIVRD", TO, object()),
+            Reported((key,), 1, Fate.DELIVERED, "DELIVRD", TO, object()),
+        )
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
+async def test_a_second_verdict_hard_on_the_first_changes_nothing(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    [key] = await accepted(desk, peer)
+    async with desk.slow_disk():
+        peer.reports(key, to=TO)
+        peer.reports(key, to=TO, code="UNDELIV", fate=Fate.FAILED)
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0") == ["accepted", "delivered"]
+    assert desk.app.tally.lates["a"] == 1
+
+
+async def test_a_wake_time_hard_on_the_verdict_changes_nothing(make_desk: MakeDesk) -> None:
+    desk = await make_desk(Terms(extra="report_within = 60"))
+    peer = desk.peer()
+    [key] = await accepted(desk, peer)
+    desk.at += 61.0
+    await desk.app.ticker._look_ahead(desk.at)
+    async with desk.slow_disk():
+        peer.reports(key, to=TO)
+        await asyncio.wait([asyncio.create_task(desk.app.ticker._wake(desk.at))], timeout=0.05)
+    assert desk.states("j/0") in (["accepted", "delivered"], ["accepted", "expired"])
+
+
+async def test_parts_of_which_memory_has_let_go_of_one_still_give_one_verdict(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlate, "MOST_RECENT", 1)
+    desk = await make_desk()
+    peer = desk.peer()
+    first, second = await accepted(desk, peer, text=LONG)
+    peer.reports(second, to=TO)
+    await desk.settle()
+    peer.reports(first, to=TO)
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
+async def test_nothing_follows_the_end_of_a_message_that_memory_let_go_of_in_part(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlate, "MOST_RECENT", 1)
+    desk = await make_desk(Terms(extra="report_within = 60"))
+    peer = desk.peer()
+    first, second = await accepted(desk, peer, text=LONG)
+    peer.reports(first, to=TO)
+    await desk.settle()
+    await desk.pass_(61.0)
+    assert desk.states("j/0")[-1] == "expired"
+    peer.reports(second, to=TO)
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "expired"]
+
+
+@pytest.mark.parametrize("says", [b"255", b"0ff", b"FF"])
+async def test_an_early_report_finds_its_answer_in_the_other_spelling_too(
+    make_desk: MakeDesk, says: bytes
+) -> None:
+    desk = await make_desk(Terms(protocol="smpp"))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, _, _)] = await desk.written(peer)
+    keys, exact = ids.smpp_keys(says, "auto")
+    peer.says(Reported(keys, exact, Fate.DELIVERED, "DELIVRD", TO, object()))
+    await desk.settle()
+    peer.accepts(sequence, b"FF")
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
+async def test_an_early_report_of_another_number_under_an_inexact_spelling_is_not_taken(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(protocol="smpp"))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, _, _)] = await desk.written(peer)
+    keys, exact = ids.smpp_keys(b"255", "auto")
+    peer.says(Reported(keys, exact, Fate.DELIVERED, "DELIVRD", "13800000000", object()))
+    await desk.settle()
+    peer.accepts(sequence, b"FF")
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted"]
+
+
+async def resent(desk: Desk, peer: Peer) -> tuple[bytes, int]:
+    """A message of which attempt 1 was answered too late, attempt 2 is on the wire."""
+    await desk.take({"id": "j"})
+    [(sequence, _, write)] = await desk.written(peer)
+    peer.silence()
+    await desk.pass_(11.0)
+    [(again, _, _)] = await desk.written(peer)
+    key = next(Peer.ids).to_bytes(8)
+    peer.says(Accepted(write, key))
+    await desk.settle()
+    return key, again
+
+
+async def test_a_failure_of_the_first_attempt_waits_for_the_second_that_is_on_the_wire(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    first, again = await resent(desk, peer)
+    peer.reports(first, to=TO, code="UNDELIV", fate=Fate.FAILED)
+    await desk.settle()
+    second = peer.accepts(again)
+    await desk.settle()
+    peer.reports(second, to=TO)
+    await desk.settle()
+    assert desk.states("j/0")[-1] == "delivered"
+    assert "undelivered" not in desk.states("j/0")
+
+
+async def test_a_failure_given_twice_is_the_failure_of_one_attempt(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    first, again = await resent(desk, peer)
+    second = peer.accepts(again)
+    await desk.settle()
+    for _ in range(2):
+        peer.reports(first, to=TO, code="UNDELIV", fate=Fate.FAILED)
+        await desk.settle()
+    peer.reports(second, to=TO)
+    await desk.settle()
+    assert desk.states("j/0")[-1] == "delivered"
+    assert "undelivered" not in desk.states("j/0")
+
+
+async def test_a_report_for_one_part_does_not_keep_the_other_from_being_sent_after_a_restart(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 10_000)
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j", "text": LONG})
+    first, second = await desk.written(peer)
+    key = peer.accepts(first[0])
+    peer.refuses(second[0], "8", throttled=True)
+    await desk.settle()
+    fresh = await make_desk(after=desk)
+    assert fresh.row("j/0")["state"] == 0, "neither in doubt nor answered whole"
+    # The report comes before there is a bind to read the queue back for.
+    listener = fresh.peer()
+    fresh.app.accounts["a"].links.remove(listener.link)
+    fresh.app.router.queues["mobile"].refilling[1] = False
+    listener.reports(key, to=TO)
+    await fresh.settle()
+    other = fresh.peer()
+    await fresh.settle()
+    refill = fresh.app.refill
+    while not refill._asked.empty():
+        queue, lane = refill._asked.get_nowait()
+        await refill._fill(queue, lane)
+    fresh.pull()
+    assert [part.number for _, part, _ in await fresh.written(other)] == [2]

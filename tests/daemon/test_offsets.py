@@ -1,0 +1,126 @@
+"""Offsets move past what is safe, and past nothing else."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.model import INDEX_BITS
+from daemon.offsets import Offsets
+
+PLACES = [("urgent", 0), ("jobs", 0), ("jobs", 1)]
+Steps = list[tuple[str, int, int]]
+
+
+class Naive:
+    """The same promise, with everything looked at every time."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, int], dict[int, int | None]] = {}
+        self.open: dict[int, set[int]] = {}
+
+    def position(self, place: tuple[str, int]) -> int | None:
+        records = self.records.get(place)
+        if not records:
+            return None
+        held = [offset for offset, job in records.items() if job is not None and self.open.get(job)]
+        return min(held) if held else max(records) + 1
+
+
+def mids(job: int, count: int) -> list[int]:
+    return [job << INDEX_BITS | index for index in range(count)]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["hold", "again", "taken", "release", "forget"]),
+        st.integers(0, 2),
+        st.integers(0, 7),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300)
+@given(STEPS)
+def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
+    offsets, naive = Offsets(), Naive()
+    following = dict.fromkeys(PLACES, 0)
+    jobs = 0
+    for step, where, number in steps:
+        place = PLACES[where]
+        records = naive.records.setdefault(place, {})
+        if step in ("hold", "again"):
+            # A new job, or another record of one that is open.
+            job = jobs + 1
+            if step == "again":
+                held = [known for known, left in naive.open.items() if left]
+                if not held:
+                    continue
+                job = held[number % len(held)]
+            else:
+                jobs += 1
+                naive.open[job] = set(mids(job, number % 3 + 1))
+            offsets.hold(*place, following[place], job, mids(job, number % 3 + 1))
+            records[following[place]] = job
+            following[place] += 1
+        elif step == "taken":
+            offsets.taken(*place, following[place])
+            records[following[place]] = None
+            following[place] += 1
+        elif step == "release":
+            for mid in sorted({mid for left in naive.open.values() for mid in left})[number:][:1]:
+                offsets.release(mid)
+                offsets.release(mid)
+                naive.open[mid >> INDEX_BITS].discard(mid)
+        else:
+            offsets.forget(*place)
+            records.clear()
+        moved = offsets.moved()
+        for moved_place, position in moved.items():
+            assert position == naive.position(moved_place)
+    for left in naive.open.values():
+        for mid in left:
+            offsets.release(mid)
+        left.clear()
+    assert offsets.held == 0
+
+
+def test_the_oldest_open_record_holds_those_behind_it() -> None:
+    offsets = Offsets()
+    for offset, job in enumerate((1, 2, 3)):
+        offsets.hold("jobs", 0, offset, job, mids(job, 1))
+    offsets.release(mids(2, 1)[0])
+    offsets.release(mids(3, 1)[0])
+    assert offsets.moved() == {("jobs", 0): 0}
+    offsets.release(mids(1, 1)[0])
+    assert offsets.moved() == {("jobs", 0): 3}
+    assert offsets.moved() == {}
+
+
+def test_a_job_holds_its_record_until_its_last_message_is_safe() -> None:
+    offsets = Offsets()
+    offsets.hold("jobs", 0, 0, 1, mids(1, 2))
+    offsets.moved()
+    offsets.release(mids(1, 2)[0])
+    offsets.release(mids(1, 2)[0])
+    assert offsets.moved() == {}
+    offsets.release(mids(1, 2)[1])
+    assert offsets.moved() == {("jobs", 0): 1}
+
+
+def test_a_repeat_on_another_partition_waits_for_the_same_job() -> None:
+    offsets = Offsets()
+    offsets.hold("jobs", 0, 7, 1, mids(1, 1))
+    offsets.hold("jobs", 1, 3, 1, mids(1, 1))
+    assert offsets.moved() == {}
+    offsets.release(mids(1, 1)[0])
+    assert offsets.moved() == {("jobs", 0): 8, ("jobs", 1): 4}
+
+
+def test_a_partition_that_went_away_is_committed_no_more() -> None:
+    offsets = Offsets()
+    offsets.hold("jobs", 0, 0, 1, mids(1, 1))
+    offsets.forget("jobs", 0)
+    offsets.release(mids(1, 1)[0])
+    assert offsets.moved() == {}

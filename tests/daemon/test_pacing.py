@@ -1,0 +1,117 @@
+"""An account's pace: never above its rate, and not below it either."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.pacing import RECOVERS_IN, Pacer
+
+RATES = st.sampled_from([0.5, 1, 2.5, 10, 60, 200, 999, 10_000])
+GAPS = st.lists(st.floats(0.0, 3.0, allow_nan=False), max_size=120)
+STARTS = st.floats(0.0, 1e7, allow_nan=False)
+
+
+def spend(pacer: Pacer, moments: list[float], share: float = 1.0) -> list[tuple[float, int]]:
+    """Writes what may be written, or a share of it, at each moment."""
+    wrote = []
+    for now in moments:
+        count = int(pacer.ready(now) * share)
+        if count:
+            pacer.take(count, now)
+            wrote.append((now, count))
+    return wrote
+
+
+@given(RATES, STARTS, GAPS, st.floats(0.1, 1.0))
+def test_no_second_has_more_writes_than_the_rate(
+    rate: float, start: float, gaps: list[float], share: float
+) -> None:
+    pacer = Pacer(rate, rate / 10, start)
+    wrote = spend(pacer, list(accumulate(gaps, initial=start)), share)
+    for first, _ in wrote:
+        within = sum(count for at, count in wrote if first <= at < first + 1.0 - 1e-6)
+        assert within <= max(1, rate)
+
+
+@given(RATES, STARTS, st.lists(st.floats(0.0, 0.3), max_size=60))
+def test_throttling_in_between_never_gives_more(
+    rate: float, start: float, gaps: list[float]
+) -> None:
+    pacer = Pacer(rate, rate / 10, start)
+    wrote: list[tuple[float, int]] = []
+    for place, now in enumerate(accumulate(gaps, initial=start)):
+        wrote += spend(pacer, [now])
+        if place % 3 == 0:
+            pacer.throttled(now)
+        assert rate / 10 <= pacer.pace <= rate
+    for first, _ in wrote:
+        assert sum(n for at, n in wrote if first <= at < first + 1.0 - 1e-6) <= max(1, rate)
+
+
+@pytest.mark.parametrize("rate", [1, 3, 50, 200, 1000])
+def test_whoever_comes_when_told_to_writes_at_the_full_rate(rate: int) -> None:
+    pacer = Pacer(rate, rate / 10, 100.0)
+    now, wrote = 100.0, 0
+    while now < 110.0:
+        count = pacer.ready(now)
+        if count:
+            pacer.take(count, now)
+            wrote += count
+        else:
+            now = pacer.next_at(now)
+    assert 0.98 * rate * 10 - 1 <= wrote <= rate * 10 + 1
+
+
+@given(RATES, STARTS, st.lists(st.floats(0.0, 2.0), min_size=1, max_size=30))
+def test_at_the_moment_it_names_something_may_be_written(
+    rate: float, start: float, gaps: list[float]
+) -> None:
+    pacer = Pacer(rate, rate / 10, start)
+    for now in accumulate(gaps, initial=start):
+        while (count := pacer.ready(now)) > 0:
+            pacer.take(count, now)
+        at = pacer.next_at(now)
+        assert at > now, "who is told `now` again and again would spin"
+        assert deepcopy(pacer).ready(at) >= 1, "a timer that fires then would find nothing to do"
+
+
+def test_there_is_nothing_to_spend_at_start() -> None:
+    pacer = Pacer(1000, 100, 5.0)
+    assert pacer.ready(5.0) == 0
+    assert pacer.ready(5.0101) == 10
+
+
+def test_a_pause_saves_up_a_twentieth_of_a_second_and_no_more() -> None:
+    pacer = Pacer(200, 20, 0.0)
+    assert pacer.ready(3600.0) == 10
+
+
+def test_a_throttle_answer_cuts_the_pace_once_and_it_grows_back() -> None:
+    pacer = Pacer(100, 10, 0.0)
+    pacer.ready(1.0)
+    assert pacer.throttled(1.0)
+    assert not pacer.throttled(1.1), "the answers to one burst are one piece of news"
+    assert pacer.pace == pytest.approx(70)
+    assert pacer.ready(1.0) == 0
+    pacer.ready(1.0 + RECOVERS_IN)
+    assert pacer.pace == 100
+
+
+def test_the_pace_is_never_cut_below_the_lowest() -> None:
+    pacer = Pacer(100, 40, 0.0)
+    for place in range(20):
+        pacer.throttled(1.0 + 0.3 * place)
+        assert pacer.pace >= 40
+
+
+def test_another_rate_counts_from_now_on() -> None:
+    pacer = Pacer(100, 10, 0.0)
+    pacer.ready(1.0)
+    pacer.change(10, 1)
+    assert pacer.ready(1.0) == 0
+    assert sum(count for _, count in spend(pacer, [1.0 + 0.1 * n for n in range(1, 11)])) <= 10

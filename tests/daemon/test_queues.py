@@ -1,0 +1,110 @@
+"""Lanes: urgent first, normal before bulk, bulk its tenth, each in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon import queues
+from daemon.jobs import Job as Fields
+from daemon.jobs import Lane
+from daemon.model import Job, Message
+from daemon.queues import Lanes, RouteQueue, Turns
+
+LANE = st.sampled_from(list(Lane))
+
+
+def message(number: int, lane: Lane) -> Message:
+    job = Job(number, Fields(f"j{number}", ("1",), "x"), 0.0, 0.0, ("t", 0, number), 1)
+    return Message(job, 0, "13912345678", "mobile", lane)
+
+
+def filled(lanes: Iterable[Lane]) -> Lanes:
+    found = Lanes()
+    for number, lane in enumerate(lanes):
+        found.append(message(number, lane))
+    return found
+
+
+def drawn(*sources: Lanes) -> list[Message]:
+    turns, found = Turns(), []
+    while (one := turns.next(sources)) is not None:
+        found.append(one[0])
+    return found
+
+
+@given(st.lists(LANE, max_size=80))
+def test_everything_comes_once_and_each_lane_in_its_order(lanes: list[Lane]) -> None:
+    found = drawn(filled(lanes))
+    assert sorted(m.mid for m in found) == [n << 10 for n in range(len(lanes))]
+    for lane in Lane:
+        of_lane = [m.mid for m in found if m.lane == lane]
+        assert of_lane == sorted(of_lane)
+
+
+@given(st.lists(LANE, max_size=80))
+def test_urgent_goes_before_everything(lanes: list[Lane]) -> None:
+    found = [m.lane for m in drawn(filled(lanes))]
+    urgent = found.count(Lane.URGENT)
+    assert set(found[:urgent]) <= {Lane.URGENT}
+
+
+def test_bulk_gets_one_of_ten_while_normal_waits() -> None:
+    lanes = filled([Lane.NORMAL] * 180 + [Lane.BULK] * 100)
+    found = [m.lane for m in drawn(lanes)]
+    first = found[:200]
+    assert first.count(Lane.BULK) == 20
+    for start in range(0, 200, 10):
+        assert found[start : start + 10].count(Lane.BULK) == 1
+
+
+def test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between() -> None:
+    lanes, turns, found = filled([Lane.NORMAL] * 100 + [Lane.BULK] * 100), Turns(), []
+    for number in range(100):
+        lanes.append(message(1000 + number, Lane.URGENT))
+        for _ in range(2):
+            one = turns.next([lanes])
+            assert one is not None
+            found.append(one[0].lane)
+    assert found.count(Lane.URGENT) == 100
+    assert found.count(Lane.BULK) == 10
+
+
+def test_what_is_put_back_is_next_of_its_lane() -> None:
+    lanes = filled([Lane.NORMAL, Lane.NORMAL])
+    first = lanes.pop(Lane.NORMAL)
+    lanes.put_back(first)
+    assert [m.mid for m in drawn(lanes)] == [0, 1 << 10]
+
+
+def test_earlier_sources_go_first_within_a_lane_only() -> None:
+    own, route = filled([Lane.NORMAL]), filled([Lane.URGENT, Lane.NORMAL])
+    assert [(m.lane, m.mid >> 10) for m in drawn(own, route)] == [(0, 0), (1, 0), (1, 1)]
+
+
+def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 3)
+    queue = RouteQueue("mobile", ("a",))
+    taken = [queue.offer(message(n, Lane.NORMAL)) for n in range(5)]
+    assert taken == [True, True, True, False, False]
+    assert queue.offer(message(9, Lane.URGENT)), "lanes do not share their room"
+    assert len(queue) == 6 and queue.spilled == [0, 2, 0]
+    queue.lanes.pop(Lane.NORMAL)
+    assert not queue.offer(message(6, Lane.NORMAL)), "those in the ledger come first"
+    assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.count(Lane.NORMAL) < 3
+
+
+def test_a_lane_is_read_back_when_half_of_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 4)
+    queue = RouteQueue("mobile", ("a",))
+    for number in range(6):
+        queue.offer(message(number, Lane.NORMAL))
+    assert queue.wants_refill(Lane.NORMAL) == 0
+    queue.lanes.pop(Lane.NORMAL)
+    queue.lanes.pop(Lane.NORMAL)
+    assert queue.wants_refill(Lane.NORMAL) == 2
+    queue.refilling[Lane.NORMAL] = True
+    assert queue.wants_refill(Lane.NORMAL) == 0

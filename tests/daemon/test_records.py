@@ -1,0 +1,119 @@
+"""Records that go out: every key there, times as the contract writes them."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.clock import Stamps
+from daemon.jobs import Job as Fields
+from daemon.model import Job, Message, Part, State
+from daemon.records import Records
+
+KEYS = [
+    "v", "job", "message", "tenant", "to", "state", "final", "cause", "code", "stage", "carrier",
+    "account", "node", "parts", "bill_units", "attempts", "carrier_ids", "times", "meta",
+]  # fmt: skip
+TIMES = ["produced", "received", "submitted", "answered", "reported"]
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d")
+SHANGHAI = Stamps(ZoneInfo("Asia/Shanghai"))
+PROTOCOLS = {"c": "cmpp", "g": "smgp", "s": "sgip", "p": "smpp"}
+
+
+def message(**fields: object) -> Message:
+    job = Job(
+        3,
+        Fields("j-1", ("13912345678",), "hi", **fields),  # type: ignore[arg-type]
+        1_795_305_600.0,
+        1_795_305_600.25,
+        ("sms.jobs", 0, 7),
+        2,
+    )
+    return Message(job, 0, "13912345678", "mobile", 1)
+
+
+def told(m: Message) -> dict[str, object]:
+    key, value = Records(SHANGHAI, PROTOCOLS).report(m)
+    assert key == m.job.fields.id.encode()
+    found: dict[str, object] = orjson.loads(value)
+    return found
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_key_is_there_whatever_the_state(state: State) -> None:
+    m = message()
+    m.state = state
+    record = told(m)
+    assert list(record) == KEYS
+    assert list(record["times"]) == TIMES  # type: ignore[call-overload]
+    assert record["state"] == state.name.lower()
+
+
+def test_what_is_unknown_is_null_or_empty() -> None:
+    record = told(message())
+    empty = {"account", "node", "cause", "code", "stage"}
+    assert {key for key, value in record.items() if value is None} == empty
+    assert record["carrier_ids"] == [] and record["meta"] == {} and record["parts"] == 0
+
+
+@given(st.floats(0, 4_000_000_000), st.sampled_from(["Asia/Shanghai", "UTC", "America/New_York"]))
+def test_times_have_milliseconds_and_an_offset(at: float, zone: str) -> None:
+    text = Stamps(ZoneInfo(zone)).text(at)
+    assert text is not None and STAMP.fullmatch(text)
+
+
+def test_times_are_of_the_configured_zone() -> None:
+    times = told(message())["times"]
+    assert times == {
+        "produced": "2026-11-22T08:00:00.000+08:00",
+        "received": "2026-11-22T08:00:00.250+08:00",
+        "submitted": None,
+        "answered": None,
+        "reported": None,
+    }
+
+
+def test_a_moment_rounds_up_into_the_next_second() -> None:
+    assert SHANGHAI.text(1_795_305_599.9996) == "2026-11-22T08:00:00.000+08:00"
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTED, State.UNCERTAIN])
+def test_a_state_that_decides_nothing_has_no_cause(state: State) -> None:
+    m = message()
+    m.state, m.cause = state, "absent"
+    assert told(m)["cause"] is None
+
+
+def test_meta_comes_back_as_it_was_given() -> None:
+    raw = '{"a":[1,{"b":"字"}],"n":12345678901234567890}'
+    assert orjson.dumps(told(message(meta=raw.encode()))["meta"]) == raw.encode()
+
+
+@pytest.mark.parametrize(
+    ("account", "carrier_id", "shown"),
+    [
+        ("c", bytes.fromhex("8b16b4a3c0de0001"), "0x8b16b4a3c0de0001"),
+        ("g", bytes.fromhex("00112233445566778899"), "0x00112233445566778899"),
+        ("s", bytes.fromhex("b45059f1437b5e5a0000002a"), "3025164785:1132158554:42"),
+        ("p", b"00Ab3", "00Ab3"),
+    ],
+)
+def test_carrier_ids_are_spelled_as_their_protocol_has_them(
+    account: str, carrier_id: bytes, shown: str
+) -> None:
+    m = message()
+    m.account = account
+    m.parts = [Part(1), Part(2)]
+    m.parts[1].carrier_ids = [b"\0" * len(carrier_id), carrier_id]
+    assert told(m)["carrier_ids"] == [shown]
+
+
+def test_an_inbound_record_has_the_senders_number_as_its_key() -> None:
+    key, value = Records(SHANGHAI, PROTOCOLS).inbound({"from": "13900000000"}, "13900000000")
+    assert key == b"13900000000"
+    assert orjson.loads(value) == {"v": 1, "from": "13900000000"}

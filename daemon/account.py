@@ -85,6 +85,7 @@ class Account:
             self.pacer.change(settings.rate, settings.lowest_rate)
         self.settings = settings
         self.priorities = {node.name: node.priority for node in settings.nodes}
+        self._regroup()
 
     @property
     def protocol(self) -> str:
@@ -116,13 +117,17 @@ class Account:
 
     def again(self, message: Message, delay: float, now: float) -> None:
         """Parts of a message that was written here may be written once more, after `delay`."""
+        if message.later or message.queued is not None:
+            return  # what waits takes all its parts along
         if delay > 0:
+            message.later = True
             due = now + delay * random.uniform(0.8, 1.2)
             heapq.heappush(self._later, (due, next(self._order), message))
             self._arm(due)
         else:
             self._ready_again(message)
-            self.pull(now)
+            # Not at once: what is known of it is put into the ledger first, its claim then.
+            self.nudge()
 
     def _ready_again(self, message: Message) -> None:
         link = message.link
@@ -134,7 +139,9 @@ class Account:
     def pull(self, now: float) -> None:
         """Deal what waits to the links that have room, and write what is ready."""
         while self._later and self._later[0][0] <= now:
-            self._ready_again(heapq.heappop(self._later)[2])
+            message = heapq.heappop(self._later)[2]
+            message.later = False
+            self._ready_again(message)
         links = self.takers()
         if links:
             # Also those that are dealt nothing any more: what they were dealt was claimed.  Before
@@ -290,10 +297,14 @@ class Account:
         """The link is bound."""
         if link.writes and link not in self.links:
             self.links.append(link)
+        self._regroup()
+
+    def _regroup(self) -> None:
+        """What stands at links that are dealt nothing any more goes to those that are."""
         takers = self.takers()
-        for other in self.links:
-            if other not in takers:
-                for message in other.again.clear():
+        for link in self.links:
+            if link not in takers:
+                for message in link.again.clear():
                     self.bound.append(message)
 
     def left(self, link: Link) -> list[Message]:

@@ -78,6 +78,8 @@ class Bind:
         self.last_error: str | None = None
         self.refused = False
         self.was_up = False
+        self.was_idle = False
+        """Its gateway closed it idle, and no connect has failed since (contract section 3)."""
         self.wanted = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -94,7 +96,7 @@ class Bind:
         """Whether it can take submits, or could after a connect that nobody asked for yet."""
         if not self.writes:
             return False
-        return self.state == "idle" or (self.link is not None and self.link.bound)
+        return self.was_idle or (self.link is not None and self.link.bound)
 
     async def run(self) -> None:
         """Keep the bind up until `stop`, or until the task is cancelled."""
@@ -133,6 +135,7 @@ class Bind:
         except (OSError, TimeoutError) as exc:
             where = f"{self.node.host}:{self.node.port}"
             reason = "no answer" if isinstance(exc, TimeoutError) else str(exc)
+            self.was_idle = False
             self._failed(f"cannot connect to {where}: {reason}")
             self.changed.bind_down(self, None)
             return
@@ -157,9 +160,10 @@ class Bind:
         """SGIP: a gateway may close what is idle; come back when there is something to send."""
         if self.account.protocol != "sgip" or self._stopping.is_set():
             return False
-        if link.bound_at is None or link.failed:
+        if link.bound_at is None or (link.failed and not link.quiet):
             return False
         self.link = None
+        self.was_idle = True
         self._enter("idle")
         self.wanted.clear()
         self.changed.bind_down(self, None)
@@ -174,12 +178,14 @@ class Bind:
             link.bound_at = now
             link.ramping = self.was_up and bool(self.account.links)
             self.was_up = True
+            self.was_idle = False
             self.last_error = None
             self._enter("bound")
             log.info("bound", bind=self.name, version=event.version)
             self.changed.bind_up(self, link)
         elif isinstance(event, BindRefused):
             self.refused = not event.retry
+            self.was_idle = False
             self._failed(f"login refused: {event.reason}")
             if self.refused:
                 log.error("credentials refused", bind=self.name, status=event.status, alarm=True)

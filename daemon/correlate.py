@@ -13,8 +13,9 @@ import msgspec
 
 from .model import Message, Part, Place
 
-MOST_RECENT = 50_000
-"""Answered parts in memory, per account; older ones are looked up in the ledger."""
+MOST_RECENT = 25_000
+"""Answered parts in memory, of all accounts; older ones are looked up in the ledger.  One costs two
+to three kilobytes."""
 MOST_EARLY = 100_000
 GUESS_AFTER = 2.0
 KEEP_EARLY = 600.0
@@ -40,7 +41,7 @@ class Correlate:
 
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
-        self._parts: dict[str, dict[bytes, Place]] = {}
+        self._parts: dict[tuple[str, bytes], Place] = {}
         self._kept: dict[tuple[str, bytes], Early] = {}
         """By first key, in the order of coming."""
         self._early: dict[tuple[str, bytes], Early] = {}
@@ -51,29 +52,22 @@ class Correlate:
 
     def register(self, account: str, key: bytes, message: Message, part: Part) -> None:
         """`part` will be reported under `key`."""
-        parts = self._parts.get(account)
-        if parts is None:
-            parts = self._parts[account] = {}
-        parts[key] = (message, part)
-        if len(parts) > MOST_RECENT:
-            old = next(iter(parts))
-            self._evict(parts.pop(old)[0])
+        self._parts[account, key] = (message, part)
+        if len(self._parts) > MOST_RECENT:
+            self._evict(self._parts.pop(next(iter(self._parts)))[0])
 
     def forget(self, account: str, key: bytes, part: Part) -> None:
         """The part's verdict is known; the ledger still knows the key."""
-        parts = self._parts.get(account)
-        if parts is not None and (place := parts.get(key)) is not None and place[1] is part:
-            del parts[key]
+        place = self._parts.get((account, key))
+        if place is not None and place[1] is part:
+            del self._parts[account, key]
 
     # Reports
 
     def find(self, account: str, keys: tuple[bytes, ...], exact: int, to: str) -> Place | None:
         """The part in memory that a report is about; those past `exact` need the recipient."""
-        parts = self._parts.get(account)
-        if parts is None:
-            return None
         for number, key in enumerate(keys):
-            place = parts.get(key)
+            place = self._parts.get((account, key))
             if place is not None and (number < exact or place[0].to == to):
                 return place
         return None

@@ -144,7 +144,8 @@ class Engine:
             if part.state is PartState.WRITTEN:
                 part.state = PartState.UNSENT
             self.settle.stays_in_doubt(m)
-            self.release(m)
+            if m.out == 0:
+                self.release(m)
             return False
         return True
 

@@ -81,6 +81,8 @@ class Link(asyncio.Protocol):
         self.answered_since_bound = False
         self.failed = False
         """Whether it ended with an error."""
+        self.quiet = False
+        """Whether the peer closed it while nothing was owed."""
         self.answers: Histogram | None = None
         """Seconds from write to answer, on the account and node that the link belongs to."""
         self._on_closed = on_closed
@@ -204,6 +206,7 @@ class Link(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         reason = str(exc) if exc else "the peer closed the connection"
+        self.quiet = exc is None and self.session.unanswered == 0
         events = self.session.lost(reason)
         if events:
             self._tell(events, self.loop.time())

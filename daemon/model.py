@@ -182,6 +182,7 @@ class Message:
         "final",
         "job",
         "lane",
+        "later",
         "link",
         "mid",
         "node",
@@ -219,6 +220,8 @@ class Message:
         self.parts: list[Part] = []
         self.claim = 0
         """The claim in the ledger that names this message, while it may be written."""
+        self.later = False
+        """Told to come again after a while."""
         self.queued: Any = None
         """The lanes that it stands in."""
         self.out = 0

@@ -16,6 +16,9 @@ BURST = 0.05
 """Seconds of the rate that may go at once after a pause; see contract section 6.4."""
 CUT = 0.7
 CUT_AT_MOST_EVERY = 0.25
+WHOLE, LATER = 1e-4, 1e-6
+"""A token that is whole but for this much is whole: a loop that has run for weeks tells the time in
+steps that a fast account can see."""
 RECOVERS_IN = 10.0
 """Seconds from the lowest pace back to the whole rate."""
 
@@ -45,7 +48,7 @@ class Pacer:
         """How many parts may be written now."""
         self._refill(now)
         within = max(1, int(self.rate)) - self._last_second
-        return max(0, min(int(self._tokens + 1e-6), within))
+        return max(0, min(int(self._tokens + WHOLE), within))
 
     def take(self, count: int, now: float) -> None:
         """`count` parts are written now; at most what `ready` said."""
@@ -65,8 +68,8 @@ class Pacer:
         """When `ready` will say one or more; not before `now`."""
         self._refill(now)
         at = now
-        if self._tokens + 1e-6 < 1.0:
-            at = now + (1.0 - self._tokens) / self.pace
+        if self._tokens + WHOLE < 1.0:
+            at = now + (1.0 - self._tokens) / self.pace + LATER
         if self._last_second >= max(1, int(self.rate)):
             at = max(at, self._log[0][0] + 1.0)
         return at

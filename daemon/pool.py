@@ -133,7 +133,7 @@ class Pool:
         """Binds of a node that are logged in (SGIP: usable)."""
         return sum(
             bind.node.name == node
-            and (bind.state == "idle" or (bind.link is not None and bind.link.bound))
+            and (bind.was_idle or (bind.link is not None and bind.link.bound))
             for bind in self.binds.get(account, ())
         )
 

@@ -26,12 +26,12 @@ class Lanes:
 
     def __init__(self) -> None:
         self.lanes: tuple[deque[Message], ...] = tuple(deque() for _ in range(LANES))
-        self.dead = 0
+        self.dead = [0] * LANES
         """Messages that became final where they stand, and are met when they are dealt."""
 
     def __len__(self) -> int:
         """Messages that still wait."""
-        return sum(map(len, self.lanes)) - self.dead
+        return sum(map(len, self.lanes)) - sum(self.dead)
 
     def __iter__(self) -> Iterator[Message]:
         for lane in self.lanes:
@@ -41,29 +41,37 @@ class Lanes:
         return bool(self.lanes[lane])
 
     def count(self, lane: int) -> int:
-        return len(self.lanes[lane])
+        """Messages of a lane that still wait."""
+        return len(self.lanes[lane]) - self.dead[lane]
 
     def append(self, message: Message) -> None:
-        message.queued = self
-        self.lanes[message.lane].append(message)
+        """A message that stands somewhere already stays where it is."""
+        if message.queued is None:
+            message.queued = self
+            self.lanes[message.lane].append(message)
 
     def put_back(self, message: Message) -> None:
-        """To the front of its lane."""
-        message.queued = self
-        self.lanes[message.lane].appendleft(message)
+        """To the front of its lane; one that stands somewhere already stays where it is."""
+        if message.queued is None:
+            message.queued = self
+            self.lanes[message.lane].appendleft(message)
 
     def pop(self, lane: int) -> Message:
         message = self.lanes[lane].popleft()
         if message.queued is self:
             message.queued = None
         else:
-            self.dead -= 1
+            self.dead[lane] -= 1
         return message
 
     def died(self, message: Message) -> None:
         """A message that stands here is final."""
         message.queued = None
-        self.dead += 1
+        lane = self.lanes[message.lane]
+        self.dead[message.lane] += 1
+        if self.dead[message.lane] == len(lane):
+            lane.clear()
+            self.dead[message.lane] = 0
 
     def clear(self) -> list[Message]:
         """Take everything out; returns what still waits."""
@@ -72,7 +80,7 @@ class Lanes:
             message.queued = None
         for lane in self.lanes:
             lane.clear()
-        self.dead = 0
+        self.dead = [0] * LANES
         return found
 
 

@@ -157,10 +157,10 @@ class Settle:
             return
         part.state = PartState.IN_DOUBT
         self.doubt(m, part, True)
-        if m.state is State.UNCERTAIN and m.doubted >= m.attempts:
-            self.hold_from(m, wall)
-        else:
+        if m.state is not State.UNCERTAIN or m.doubted < m.attempts:
             self.uncertain(m, wall, c)
+        elif m.wake is None or m.wake >= self._last(m, wall):
+            self.hold_from(m, wall)  # the hold of its event is over
 
     def uncertain(self, m: Message, wall: float, c: Changes) -> None:
         """Says that the message may or may not have left, and starts the hold."""
@@ -173,7 +173,7 @@ class Settle:
 
     def hold_from(self, m: Message, wall: float) -> None:
         """Wait for a report from now on (also after a restart)."""
-        last = (m.submitted if m.submitted is not None else wall) + self._report_within(m)
+        last = self._last(m, wall)
         m.wake = last
         if self._may_resend(m):
             hold = self.hold if m.job.fields.report else 0.0
@@ -269,7 +269,7 @@ class Settle:
         elif m.state is State.ACCEPTED:
             self.expired(m, "LOCAL:NO_REPORT", wall, c)
         elif m.state is State.UNCERTAIN:
-            last = (m.submitted if m.submitted is not None else wall) + self._report_within(m)
+            last = self._last(m, wall)
             if wall >= last:
                 self.expired(m, "LOCAL:NO_RESP", wall, c)
                 return
@@ -384,6 +384,11 @@ class Settle:
             (p.state is PartState.IN_DOUBT and p.doubts < 2) or p.state is PartState.UNSENT
             for p in m.parts
         )
+
+    def _last(self, m: Message, wall: float) -> float:
+        """When a message in doubt is given up."""
+        written = m.submitted if m.submitted is not None else wall
+        return written + self._report_within(m)
 
     def _report_within(self, m: Message) -> float:
         account = self.accounts.get(m.account) if m.account is not None else None

@@ -163,7 +163,7 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
             status = await w.daemon.status() if missing else None
             text = json.dumps([shown, status], ensure_ascii=False, indent=1)
             assert missing == [], f"{len(missing)} of {len(names)}: {text}"
-        print(Counter(e["state"] for e in ends().values()), w.daemon.log)
+        print(Counter((e["carrier"], e["state"], e["code"]) for e in ends().values()), w.daemon.log)
         by_number: dict[str, list[Submit]] = {}
         for account in accounts:
             for submit in account.far.submits:
@@ -171,10 +171,10 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
         wrong = []
         for name, to in names.items():
             wrong += judge(name, ends()[name], by_number.get(to, []), w)
-        assert wrong == []
+        assert wrong == [], "\n".join(wrong)
         for account in accounts:
             assert account.far.busiest_second() <= 120 * 1.05 + 1, account.name
-        assert w.faults() == []
+        assert w.faults() == [], "\n".join(w.faults())
 
 
 def judge(name: str, end: dict[str, Any], submits: list[Submit], w: World) -> list[str]:
@@ -194,11 +194,23 @@ def judge(name: str, end: dict[str, Any], submits: list[Submit], w: World) -> li
             words = {r.word for s in mine for r in s.answer.reports}
             if "DELIVRD" not in words:
                 found.append(f"{name}: part {part} delivered by {words}")
+    if end["code"] == "LOCAL:NO_REPORT" and len(sent) == end["parts"]:
+        words = [
+            {r.word for s in submits if s.number == part and s.answer for r in s.answer.reports}
+            for part in sent
+        ]
+        if all("DELIVRD" in one for one in words) and not any(lost(s) for s in submits):
+            found.append(f"{name}: {end['code']} though {words} were reported")
     if len({s.reference for s in submits}) > 1:
         found.append(f"{name}: references {[s.reference for s in submits]}")
     if end["code"] == "LOCAL:QUEUE_EXPIRED" and sent and end["attempts"] > 1:
         found.append(f"{name}: {end['code']} after {dict(sent)}")
     return found
+
+
+def lost(submit: Submit) -> bool:
+    """Whether this submit's answer or report never left: the node froze or the link broke."""
+    return submit.answer is None or submit.connection.closed is not None
 
 
 def answered_no(submit: Submit) -> bool:

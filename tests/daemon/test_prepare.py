@@ -39,7 +39,8 @@ def test_a_short_text_is_one_part_without_a_header(account: Account) -> None:
     assert wire is not None
     assert (wire.to, wire.sender) == ("13912345678", "10657525777742")
     assert (wire.coding, wire.udh, wire.reference, m.reference) == (Coding.ASCII, False, 0, 0)
-    assert wire.expires_at == 2e9 and wire.wants_report
+    assert wire.expires_at == 2e9
+    assert wire.wants_report
     assert m.account == "mobile"
 
 
@@ -90,7 +91,8 @@ def test_what_was_written_keeps_its_parts_and_its_reference(account: Account) ->
     for part in m.parts:
         part.wire = None
     again = prepared(m, account)
-    assert m.parts == parts and m.reference == before
+    assert m.parts == parts
+    assert m.reference == before
     assert all(content[3] == before for content in again)
 
 
@@ -101,7 +103,8 @@ def test_what_was_never_written_is_cut_anew_for_the_account_that_takes_it(
     prepared(m, account)
     other = msgspec.structs.replace(account, protocol="smpp", long="payload")
     prepare(m, "other", other, References(7))
-    assert m.account == "other" and len(m.parts) == 1
+    assert m.account == "other"
+    assert len(m.parts) == 1
 
 
 def test_a_written_message_that_would_be_cut_otherwise_now_is_refused(account: Account) -> None:

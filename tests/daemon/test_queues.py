@@ -91,7 +91,8 @@ def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPat
     taken = [queue.offer(message(n, Lane.NORMAL)) for n in range(5)]
     assert taken == [True, True, True, False, False]
     assert queue.offer(message(9, Lane.URGENT)), "lanes do not share their room"
-    assert len(queue) == 6 and queue.spilled == [0, 2, 0]
+    assert len(queue) == 6
+    assert queue.spilled == [0, 2, 0]
     queue.lanes.pop(Lane.NORMAL)
     assert not queue.offer(message(6, Lane.NORMAL)), "those in the ledger come first"
     assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.count(Lane.NORMAL) < 3

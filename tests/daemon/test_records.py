@@ -58,13 +58,16 @@ def test_what_is_unknown_is_null_or_empty() -> None:
     record = told(message())
     empty = {"account", "node", "cause", "code", "stage"}
     assert {key for key, value in record.items() if value is None} == empty
-    assert record["carrier_ids"] == [] and record["meta"] == {} and record["parts"] == 0
+    assert record["carrier_ids"] == []
+    assert record["meta"] == {}
+    assert record["parts"] == 0
 
 
 @given(st.floats(0, 4_000_000_000), st.sampled_from(["Asia/Shanghai", "UTC", "America/New_York"]))
 def test_times_have_milliseconds_and_an_offset(at: float, zone: str) -> None:
     text = Stamps(ZoneInfo(zone)).text(at)
-    assert text is not None and STAMP.fullmatch(text)
+    assert text is not None
+    assert STAMP.fullmatch(text)
 
 
 def test_times_are_of_the_configured_zone() -> None:

@@ -87,13 +87,16 @@ async def test_an_account_has_the_queues_of_the_routes_it_serves(routing: Routin
 async def test_a_job_that_names_its_account_goes_there_only(routing: Routing) -> None:
     routing.usable("mobile")
     queue = routing.router.choose("mobile", "unicom")
-    assert queue is not None and queue.accounts == ("unicom",)
+    assert queue is not None
+    assert queue.accounts == ("unicom",)
     assert routing.router.choose("mobile", "nobody") is None
 
 
 async def test_an_unknown_prefix_takes_the_default_route(routing: Routing) -> None:
     queue = routing.router.choose(None, None)
-    assert queue is not None and queue.name == "default" and queue.accounts == ()
+    assert queue is not None
+    assert queue.name == "default"
+    assert queue.accounts == ()
 
 
 async def test_what_was_not_written_waits_again_in_front(routing: Routing) -> None:
@@ -103,7 +106,8 @@ async def test_what_was_not_written_waits_again_in_front(routing: Routing) -> No
     first.account, first.link = "mobile", object()
     routing.router.requeue(first)
     assert list(queue.lanes) == [first, second]
-    assert first.account is None and first.link is None
+    assert first.account is None
+    assert first.link is None
 
 
 async def test_messages_are_counted_at_the_account_they_would_go_to(routing: Routing) -> None:

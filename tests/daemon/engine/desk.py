@@ -1,4 +1,4 @@
-"""A whole daemon without its sockets: the real ledger, engine and intake, and links one can speak for.
+"""A whole daemon without its sockets: the real ledger, engine, intake, and links to speak for.
 
 Connections are real `Link`s over a session whose wire is a list.  Wall time stands still until a
 test moves it; what waits for the disk waits for the real one.

@@ -105,7 +105,7 @@ async def test_a_part_in_doubt_before_the_crash_is_still_sent_once_more_after_it
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    first, second = await desk.written(peer)
+    _first, second = await desk.written(peer)
     # Only the first is out of time so far.
     later = peer.now + 5.0
     peer.wire._window[second[0]] = (later + 5.0, second[2])
@@ -124,7 +124,7 @@ async def test_under_wait_a_part_never_written_still_goes_out_after_a_restart(
     desk = await make_desk(then="wait")
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    first, second = await desk.written(peer)
+    _first, second = await desk.written(peer)
     peer.refuses(second[0], "8", throttled=True)
     peer.silence()
     await desk.settle()
@@ -147,7 +147,8 @@ async def test_the_claim_holds_while_another_part_of_the_message_is_on_the_wire(
     peer.silence()
     await desk.pass_(11.0)
     again = await desk.written(peer)
-    assert again[0][1].number == 1 and peer.link.reserved == 1
+    assert again[0][1].number == 1
+    assert peer.link.reserved == 1
     # The second part's first attempt is answered after all, so it stays here.
     peer.says(Accepted(wrote[1][2], b"\0" * 7 + b"\2"))
     while peer.link.reserved:
@@ -172,7 +173,7 @@ async def test_a_part_that_came_into_doubt_after_the_hold_of_another_is_resent_t
     wrote = await desk.written(peer)
     while len(wrote) < 2:
         wrote += await desk.written(peer)
-    first, second = wrote
+    _first, second = wrote
     later = peer.now + 5.0
     peer.wire._window[second[0]] = (later + 5.0, second[2])
     peer.wire._answered_at = later
@@ -219,7 +220,7 @@ async def test_the_hold_runs_from_the_uncertain_event(make_desk: MakeDesk) -> No
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    first, second = await desk.written(peer)
+    _first, second = await desk.written(peer)
     later = peer.now + 5.0
     peer.wire._window[second[0]] = (later + 5.0, second[2])
     peer.wire._answered_at = later

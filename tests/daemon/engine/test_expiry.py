@@ -68,7 +68,8 @@ async def test_a_message_claimed_for_a_frozen_link_expires_when_the_link_is_lost
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG, "expires_at": moment(30.0)})
     # Nothing to spend at start: it is claimed and not written.
-    assert peer.link.reserved == 2 and not peer.written()
+    assert peer.link.reserved == 2
+    assert not peer.written()
     await desk.pass_(31.0)
     peer.lost()
     await desk.pass_(10.0)

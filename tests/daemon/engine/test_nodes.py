@@ -23,8 +23,9 @@ async def test_parts_claimed_for_the_spare_node_go_out_after_the_best_one_is_bac
     assert spare.link.reserved == 3
     best = desk.peer(node="best")
     await desk.take({"id": "k"})
-    wrote = []
-    for _ in range(80):
+    wrote: list[str] = []
+    end = best.now + 3.0
+    while len(wrote) < 4 and best.now < end:
         await desk.settle()
         for peer in (spare, best):
             for sequence, _, write in peer.written():

@@ -112,5 +112,6 @@ async def test_a_message_whose_parts_were_throttled_one_by_one_waits_once(
     waiting = account.own_waiting
     assert len(await run(desk, peer, 0.6)) == 3
     assert desk.states("j/0") == ["accepted"]
-    assert not account.has_waiting() and account.own_waiting == 0
+    assert not account.has_waiting()
+    assert account.own_waiting == 0
     assert waiting <= 1

@@ -125,7 +125,7 @@ async def test_an_early_report_of_another_number_under_an_inexact_spelling_is_no
 async def resent(desk: Desk, peer: Peer) -> tuple[bytes, int]:
     """A message of which attempt 1 was answered too late, attempt 2 is on the wire."""
     await desk.take({"id": "j"})
-    [(sequence, _, write)] = await desk.written(peer)
+    [(_sequence, _, write)] = await desk.written(peer)
     peer.silence()
     await desk.pass_(11.0)
     [(again, _, _)] = await desk.written(peer)

@@ -48,7 +48,8 @@ async def up(desk: Desk) -> AsyncIterator[tuple[Bind, Gateway]]:
     desk.app.router.usable = desk.app.pool.usable
     running = asyncio.create_task(bind.run())
     await until(lambda: bind.link is not None and bool(gateway.connections))
-    assert bind.link is not None and isinstance(bind.link.session, Wire)
+    assert bind.link is not None
+    assert isinstance(bind.link.session, Wire)
     wire = bind.link.session
     wire._bound("1.2", asyncio.get_running_loop().time())
     events: list[Event] = wire._take_events()
@@ -87,7 +88,8 @@ async def test_a_connection_closed_while_nothing_was_owed_leaves_the_bind_usable
     async with up(desk) as (bind, gateway):
         gateway.connections[0].close()
         assert await until(lambda: bind.state != "bound")
-        assert bind.state == "idle" and desk.app.pool.usable("a")
+        assert bind.state == "idle"
+        assert desk.app.pool.usable("a")
         assert desk.app.router.serving["mobile"] == "a"
 
 
@@ -104,4 +106,5 @@ async def test_an_idle_bind_stays_usable_while_it_connects_again(make_desk: Make
         # Connected, its login not answered yet.
         assert bind.state in ("connecting", "login")
         desk.app.router.changed()
-        assert desk.app.pool.usable("a") and desk.app.router.serving["mobile"] == "a"
+        assert desk.app.pool.usable("a")
+        assert desk.app.router.serving["mobile"] == "a"

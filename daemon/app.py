@@ -89,7 +89,7 @@ class App:
             on_commit=self.tally.commit.observe,
             remember_ids=config.daemon.remember_ids,
         )
-        self.outbox = Outbox(self.outlet, self.ledger.told)
+        self.outbox = Outbox(self.outlet, self.ledger.told, self.ledger.outbox)
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
         self.source = self.broker.source(topics.jobs, on_revoked=self._revoked)
@@ -240,7 +240,7 @@ class App:
             )
         await self.outlet.start()
         await self.source.start()
-        await recover(self.ledger, self.engine, self.router, self.outbox, self.inbound)
+        await recover(self.ledger, self.engine, self.router, self.inbound)
         for listener in self.listeners:
             await listener.start()
         await self.http.start(*self.config.http.listen)

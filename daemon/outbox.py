@@ -1,10 +1,16 @@
-"""From the ledger's outbox to the broker: published in order, and only then forgotten."""
+"""From the ledger's outbox to the broker: published in order, and only then forgotten.
+
+A few publishes are under way at a time; the broker keeps the order of each key over them.  While
+the broker is away only so much waits in memory: the rest is in the ledger anyway, and is read from
+there when the broker is back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -13,57 +19,128 @@ from .ledger.rows import Event
 
 log = structlog.get_logger()
 
-MOST_AT_ONCE = 5_000
+MOST_AT_ONCE = 2_000
+"""Records of one publish."""
+MOST_UNDER_WAY = 4
+"""Publishes at a time."""
+MOST_IN_MEMORY = 10_000
+"""Records that wait in memory."""
+BATCHES = 50
+"""Commits read back from the ledger at a time."""
+
+Batch = tuple[int, Sequence[Event]]
+
+
+class _Publish(NamedTuple):
+    last: int
+    records: int
+    done: asyncio.Task[None]
 
 
 class Outbox:
-    """`told(n)` lets the ledger drop every batch up to `n`."""
+    """`told(n)` lets the ledger drop every batch up to `n`; `more(after, limit)` reads it back."""
 
-    def __init__(self, outlet: Outlet, told: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        told: Callable[[int], None],
+        more: Callable[[int, int], Awaitable[Sequence[Batch]]],
+    ) -> None:
         self.outlet = outlet
         self.told = told
+        self.more = more
         self.waiting = 0
         """Records that are durable here and not published yet."""
-        self._batches: deque[tuple[int, Sequence[Event]]] = deque()
+        self._batches: deque[Batch] = deque()
+        self._in_memory = 0
+        self._under_way: deque[_Publish] = deque()
+        self._taken = 0
+        """The last batch that was taken from memory or from the ledger."""
+        self._newest = 0
+        """The last batch that was put."""
+        self._behind = True
+        """Whether the ledger has batches that memory has not: at start it may."""
+        self._counted_from: int | None = None
         self._some = asyncio.Event()
+        self._some.set()
         self._empty = asyncio.Event()
-        self._empty.set()
 
     def put(self, n: int, events: Sequence[Event]) -> None:
         """A batch that is durable in the ledger."""
-        self._batches.append((n, events))
+        if self._counted_from is None:
+            self._counted_from = n
+        self._newest = n
         self.waiting += len(events)
         self._some.set()
         self._empty.clear()
+        if self._behind or self._in_memory > MOST_IN_MEMORY:
+            self._behind = True
+            return
+        self._batches.append((n, events))
+        self._in_memory += len(events)
 
     async def run(self) -> None:
         """Publish what comes, until cancelled."""
-        while True:
-            await self._some.wait()
-            records: list[Event] = []
-            last = 0
-            while self._batches and (not records or len(records) < MOST_AT_ONCE):
-                last, events = self._batches.popleft()
-                records += events
-            try:
-                await self.outlet.publish(records)
-            except RecordsRefused as exc:
-                # All others are published; these never will be, and nothing may wait for them.
-                for index, reason in exc.refused.items():
-                    topic, key, value = records[index]
-                    log.error(
-                        "record refused by the broker",
-                        topic=topic,
-                        key=key.decode("utf-8", "replace") if key else None,
-                        octets=len(value),
-                        error=reason,
-                    )
-            self.told(last)
-            self.waiting -= len(records)
-            if not self._batches:
-                self._some.clear()
-                self._empty.set()
+        try:
+            while True:
+                if not self._under_way:
+                    await self._some.wait()
+                if not self._batches and self._behind:
+                    await self._read_back()
+                while self._batches and len(self._under_way) < MOST_UNDER_WAY:
+                    self._publish()
+                if self._under_way:
+                    await self._finish(self._under_way.popleft())
+        finally:
+            for publish in self._under_way:
+                publish.done.cancel()
 
     async def flushed(self) -> None:
         """Until nothing waits."""
         await self._empty.wait()
+
+    async def _read_back(self) -> None:
+        found = await self.more(self._taken, BATCHES)
+        for n, events in found:
+            self._batches.append((n, events))
+            self._in_memory += len(events)
+            if self._counted_from is None or n < self._counted_from:
+                self.waiting += len(events)  # of before the start
+        if not found and self._taken >= self._newest:
+            self._behind = False
+            self._rest()
+
+    def _publish(self) -> None:
+        records: list[Event] = []
+        while self._batches and len(records) < MOST_AT_ONCE:
+            self._taken, events = self._batches.popleft()
+            records += events
+        self._in_memory -= len(records)
+        task = asyncio.create_task(self._publish_all(records))
+        self._under_way.append(_Publish(self._taken, len(records), task))
+
+    async def _publish_all(self, records: Sequence[Event]) -> None:
+        try:
+            await self.outlet.publish(records)
+        except RecordsRefused as exc:
+            # All others are published; these never will be, and nothing may wait for them.
+            for index, reason in exc.refused.items():
+                topic, key, value = records[index]
+                log.error(
+                    "record refused by the broker",
+                    topic=topic,
+                    key=key.decode("utf-8", "replace") if key else None,
+                    octets=len(value),
+                    error=reason,
+                )
+
+    async def _finish(self, publish: _Publish) -> None:
+        await publish.done
+        self.told(publish.last)
+        self.waiting -= publish.records
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._batches and not self._under_way and not self._behind:
+            self._some.clear()
+            self._empty.set()

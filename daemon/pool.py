@@ -72,18 +72,23 @@ class Pool:
         """The account's settings are others now: binds that they do not list any more end, and
         those that are new begin; with `anew` all of them do.
         """
-        wanted = places(account.settings)
+        wanted = {
+            (*_address(node), number, mode): (node, number, mode)
+            for node, number, mode in places(account.settings)
+        }
         kept: list[Bind] = []
         for bind in self.binds.get(account.name, []):
-            place = (bind.node, bind.number, bind.mode)
-            if anew or place not in wanted:
+            place = wanted.pop((*_address(bind.node), bind.number, bind.mode), None)
+            if anew or place is None:
                 self._retire(bind)
+                if place is not None:
+                    wanted[*_address(bind.node), bind.number, bind.mode] = place
             else:
-                wanted.remove(place)
+                bind.node = place[0]
                 kept.append(bind)
         fresh = [
             Bind(account, node, number, mode, make, self.owner, self)
-            for node, number, mode in wanted
+            for node, number, mode in wanted.values()
         ]
         self.binds[account.name] = kept + fresh
         account.idle = partial(self._wake_idle, account.name)
@@ -137,6 +142,10 @@ class Pool:
             for bind in self.binds.get(account, ())
         )
 
+    def _serves(self, account: str, node: str) -> bool:
+        """Whether a node can take submits."""
+        return any(bind.usable for bind in self.binds.get(account, ()) if bind.node.name == node)
+
     def links(self, account: str, node: str) -> list[Link]:
         return [
             bind.link
@@ -164,7 +173,7 @@ class Pool:
                 self.freed(message)
             self._of_link.pop(link, None)
             self.detach(link)
-            if was_writing and link.failed and self.up(account.name, bind.node.name) == 0:
+            if was_writing and link.failed and not self._serves(account.name, bind.node.name):
                 for name in {other.label for other in account.takers()}:
                     self.tally.failovers[account.name, bind.node.name, name] += 1
                     log.warning(
@@ -182,6 +191,11 @@ class Pool:
                 bind.wanted.set()
                 return True
         return False
+
+
+def _address(node: Node) -> tuple[str, str, int, str | None]:
+    """What of a node a connection is made with."""
+    return node.name, node.host, node.port, node.local_address
 
 
 def places(settings: Settings) -> list[tuple[Node, int, str]]:

@@ -18,7 +18,6 @@ from .inbound import KIND as FRAGMENT
 from .inbound import Inbound
 from .ledger import Ledger
 from .model import Message, Part, PartState, State
-from .outbox import Outbox
 from .recall import revive_all
 from .reports import KIND as EARLY
 from .router import Router
@@ -28,12 +27,8 @@ log = structlog.get_logger()
 SLICE = 1_000
 
 
-async def recover(
-    ledger: Ledger, engine: Engine, router: Router, outbox: Outbox, inbound: Inbound
-) -> None:
+async def recover(ledger: Ledger, engine: Engine, router: Router, inbound: Inbound) -> None:
     """To be called once, before anything is taken or written."""
-    for number, events in ledger.outbox_pending():
-        outbox.put(number, events)
     engine.reports.restore(ledger.kept(EARLY))
     c = Changes()
     inbound.restore(ledger.kept(FRAGMENT), c)

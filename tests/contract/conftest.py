@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from .together import Together
 from .world import Account, World, world
 
 
@@ -23,3 +24,12 @@ async def four(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
     ) as opened:
         yield opened
 
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def scenes_end(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """No scene outlives its module."""
+    yield
+    for value in vars(request.module).values():
+        if isinstance(value, Together):
+            await value.end()

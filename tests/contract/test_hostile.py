@@ -23,6 +23,7 @@ from .world import Account, World, job, node, number, world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = "测试长短信" * 30
 scene = Together("world")
+alone = Together("tmp_path", at_once=3)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -269,6 +270,7 @@ async def test_the_gateway_may_test_the_link_and_say_goodbye(rough: World) -> No
     await works(rough, "noisy")
 
 
+@alone()
 async def test_a_report_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
     account, other = Account("m", "cmpp", "mobile"), Account("u", "sgip", "unicom")
     async with world(tmp_path, account, other) as w:
@@ -288,6 +290,7 @@ async def test_a_report_that_was_answered_survives_a_kill(tmp_path: Path) -> Non
             assert (await w.daemon.final(f"{one['id']}/0"))["state"] == "delivered"
 
 
+@alone()
 async def test_a_report_before_its_answer_survives_a_kill(tmp_path: Path) -> None:
     """The report comes, is answered, the daemon dies before the submit's answer."""
     account = Account("u", "sgip", "unicom", answer_within=5.0)
@@ -305,6 +308,7 @@ async def test_a_report_before_its_answer_survives_a_kill(tmp_path: Path) -> Non
         assert len(account.far.to(to)) == 1
 
 
+@alone()
 async def test_an_inbound_message_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     async with world(tmp_path, account) as w:
@@ -314,6 +318,7 @@ async def test_an_inbound_message_that_was_answered_survives_a_kill(tmp_path: Pa
         await until(lambda: w.daemon.published["inbound"], 3.0, "the inbound message")
 
 
+@alone()
 async def test_a_reload_takes_new_accounts_and_rates(tmp_path: Path) -> None:
     account, fresh = Account("m", "cmpp", "mobile", rate=5), Account("t", "smgp", "telecom")
     await fresh.gateway.start()
@@ -349,6 +354,7 @@ def rewrite(daemon: Daemon) -> None:
     daemon.file.write_text("\n".join(toml(daemon.config)) + "\n")
 
 
+@alone()
 async def test_an_address_in_use_is_two(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     async with world(tmp_path, account) as w:

@@ -10,9 +10,11 @@ import pytest
 
 from .gateways import SILENT, Answer, Report, failed, refused
 from .process import until
+from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+alone = Together("tmp_path", at_once=3)
 
 COUNTERS = {
     "carrierd_jobs_total": {"topic", "outcome"},
@@ -146,6 +148,7 @@ async def test_everything_is_counted_where_it_belongs(four: World) -> None:
     }
 
 
+@alone()
 async def test_gauges_show_what_is_now(tmp_path: Path) -> None:
     account = Account(
         "m", "cmpp", "mobile", rate=50, window=4, answer_within=0.5, node_keys=[{"binds": 2}]
@@ -193,6 +196,7 @@ async def test_gauges_show_what_is_now(tmp_path: Path) -> None:
         assert await uncertain() >= 1
 
 
+@alone()
 async def test_readiness_says_which_carrier_has_no_account(tmp_path: Path) -> None:
     mobile, telecom = Account("m", "cmpp", "mobile"), Account("t", "smgp", "telecom")
     async with world(tmp_path, mobile, telecom) as w:

@@ -6,11 +6,16 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 
 from .gateways import SILENT, Answer, refused
 from .process import URGENT, until
+from .together import Together
 from .world import Account, World, job, number, world
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+alone = Together("tmp_path", at_once=3)
 LONG = "测试长短信" * 30
 
 
@@ -19,6 +24,7 @@ async def all_accepted(w: World, jobs: list[dict], within: float = 20.0) -> None
         await w.daemon.state(f"{one['id']}/0", "accepted", within)
 
 
+@alone()
 async def test_the_rate_is_never_exceeded_in_any_second(tmp_path: Path) -> None:
     """Across two nodes with three binds, throttles, long messages and a restart."""
     account = Account("m", "cmpp", "mobile", rate=60, node_keys=[{"binds": 2}, {}], adapt=False)
@@ -38,6 +44,7 @@ async def test_the_rate_is_never_exceeded_in_any_second(tmp_path: Path) -> None:
         assert all(g.name in {s.node for s in account.far.submits} for g in account.gateways)
 
 
+@alone()
 async def test_a_rate_of_one_has_no_burst(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=2)
     async with world(tmp_path, account) as w:
@@ -49,6 +56,7 @@ async def test_a_rate_of_one_has_no_burst(tmp_path: Path) -> None:
         assert span <= 4.5, "and it is used"
 
 
+@alone()
 async def test_the_rate_is_reached(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=200, window=16)
     account.far.default = Answer(after=0.02, reports=())
@@ -60,6 +68,7 @@ async def test_the_rate_is_reached(tmp_path: Path) -> None:
         assert 1.9 <= times[-1] - times[0] <= 3.3
 
 
+@alone()
 async def test_each_destination_counts(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=40, max_destinations=20)
     async with world(tmp_path, account) as w:
@@ -70,6 +79,7 @@ async def test_each_destination_counts(tmp_path: Path) -> None:
         assert account.far.busiest_second() <= 43
 
 
+@alone()
 async def test_the_window_is_never_exceeded_and_fully_used(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=1000, window=4, node_keys=[{"binds": 2}])
     account.far.default = Answer(after=0.1, reports=())
@@ -81,6 +91,7 @@ async def test_the_window_is_never_exceeded_and_fully_used(tmp_path: Path) -> No
         assert peaks == [4, 4]
 
 
+@alone()
 async def test_what_is_uncertain_leaves_the_window(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", window=2, answer_within=0.5)
     async with world(tmp_path, account, uncertain={"hold": 30.0}, check=False) as w:
@@ -96,6 +107,7 @@ async def test_what_is_uncertain_leaves_the_window(tmp_path: Path) -> None:
         await w.daemon.state(f"{after['id']}/0", "accepted", 5.0)
 
 
+@alone()
 async def test_a_frozen_bind_is_closed_and_its_share_flows_on(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", nodes=2, answer_within=0.5, rate=200)
     account.far.default = Answer(after=0.01, reports=())
@@ -119,6 +131,7 @@ async def test_a_frozen_bind_is_closed_and_its_share_flows_on(tmp_path: Path) ->
         assert await w.daemon.metric("carrierd_failovers_total", account="m") >= 1
 
 
+@alone()
 async def test_a_lost_node_hands_its_share_over_within_a_second(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", nodes=2, rate=150)
     account.far.default = Answer(after=0.01, reports=())
@@ -140,6 +153,7 @@ async def test_a_lost_node_hands_its_share_over_within_a_second(tmp_path: Path) 
         assert back, "without a restart"
 
 
+@alone()
 async def test_a_larger_priority_is_used_only_while_no_smaller_one_is(tmp_path: Path) -> None:
     account = Account(
         "m", "cmpp", "mobile", rate=50, node_keys=[{"priority": 1}, {"priority": 2}]
@@ -166,6 +180,7 @@ async def test_a_larger_priority_is_used_only_while_no_smaller_one_is(tmp_path: 
         assert {s.node for s in account.far.submits[seen + 1 :]} == {first.name}
 
 
+@alone()
 async def test_equal_priorities_share_the_load(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=500, nodes=2)
     account.far.default = Answer(after=0.02, reports=())
@@ -178,6 +193,7 @@ async def test_equal_priorities_share_the_load(tmp_path: Path) -> None:
         assert min(counts) >= len(jobs) * 0.25, counts
 
 
+@alone()
 async def test_one_carriers_trouble_stays_its_own(tmp_path: Path) -> None:
     down, fine = Account("m", "cmpp", "mobile"), Account("t", "smgp", "telecom")
     fine.far.default = Answer(reports=())
@@ -193,6 +209,7 @@ async def test_one_carriers_trouble_stays_its_own(tmp_path: Path) -> None:
         down.gateway.frozen = False
 
 
+@alone()
 async def test_urgent_waits_only_for_the_rate(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=40, window=4)
     account.far.default = Answer(after=0.02, reports=())
@@ -208,6 +225,7 @@ async def test_urgent_waits_only_for_the_rate(tmp_path: Path) -> None:
             assert submit.at - began <= 0.5
 
 
+@alone()
 async def test_normal_goes_before_bulk_but_bulk_gets_its_tenth(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=100, window=8)
     account.far.default = Answer(after=0.01, reports=())
@@ -221,6 +239,7 @@ async def test_normal_goes_before_bulk_but_bulk_gets_its_tenth(tmp_path: Path) -
         assert 0.07 <= share <= 0.2, share
 
 
+@alone()
 async def test_the_topic_decides_what_is_taken_first_and_not_the_lane(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=20, window=4)
     account.far.default = Answer(reports=())

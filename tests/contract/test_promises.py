@@ -20,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = "测试长短信" * 30
 ANSWER, HOLD = 0.6, 0.6
 scene = Together("world")
+alone = Together("tmp_path", at_once=3)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -290,6 +291,7 @@ async def test_a_connection_that_breaks_leaves_its_parts_uncertain(pair: World) 
     assert pair.smgp.far.to(to) == []
 
 
+@alone()
 async def test_a_killed_daemon_loses_nothing_and_repeats_little(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", rate=150, window=8, answer_within=1.0)
     account.far.default = Answer(after=0.03, reports=(Report(after=0.2),))
@@ -314,6 +316,7 @@ async def test_a_killed_daemon_loses_nothing_and_repeats_little(tmp_path: Path) 
         assert all(times)
 
 
+@alone()
 async def test_what_was_in_doubt_at_a_kill_is_held_from_the_restart(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", answer_within=5.0)
     async with world(tmp_path, account, uncertain={"hold": 1.0}) as w:
@@ -337,6 +340,7 @@ async def test_what_was_in_doubt_at_a_kill_is_held_from_the_restart(tmp_path: Pa
         assert states(w, f"{one['id']}/0") == ["uncertain", "accepted", "delivered"]
 
 
+@alone()
 async def test_reports_find_their_message_after_a_restart(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     telecom = Account("t", "smgp", "telecom")
@@ -360,6 +364,7 @@ async def test_reports_find_their_message_after_a_restart(tmp_path: Path) -> Non
         assert len(account.far.to(jobs[0]["to"])) == 1
 
 
+@alone()
 async def test_a_drain_waits_for_answers_and_ends_with_zero(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", answer_within=5.0)
     async with world(tmp_path, account) as w:
@@ -374,6 +379,7 @@ async def test_a_drain_waits_for_answers_and_ends_with_zero(tmp_path: Path) -> N
         assert account.gateway.farewells == 1
 
 
+@alone()
 async def test_a_drain_that_takes_too_long_ends_with_one_and_loses_nothing(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", answer_within=30.0)
     async with world(

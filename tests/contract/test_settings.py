@@ -13,9 +13,11 @@ import pytest_asyncio
 
 from .gateways import SILENT, Answer, refused
 from .process import until
+from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+alone = Together("tmp_path", at_once=3)
 LONG = "测试长短信" * 30
 
 
@@ -225,6 +227,7 @@ async def test_the_local_address_is_the_source(quirks: World) -> None:
     assert quirks.accounts["local"].far.logins[0].peer == "127.0.0.9"
 
 
+@alone()
 async def test_on_uncertain_of_the_configuration_is_wait(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", answer_within=0.4, report_within=2.5)
     async with world(tmp_path, account, uncertain={"hold": 0.3, "then": "wait"}) as w:
@@ -239,6 +242,7 @@ async def test_on_uncertain_of_the_configuration_is_wait(tmp_path: Path) -> None
         assert len(account.far.to(quiet)) == 1
 
 
+@alone()
 async def test_another_zone_changes_stamps_digests_and_reports(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     async with world(tmp_path, account, daemon={"timezone": "America/New_York"}) as w:
@@ -274,6 +278,7 @@ async def test_secrets_come_from_files_and_the_environment(
         assert by_env.gateway.bound
 
 
+@alone()
 async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
     first = Account("first", "cmpp", "mobile", answer_within=0.4)
     second = Account("second", "cmpp", "mobile")
@@ -310,6 +315,7 @@ async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
         assert (await w.daemon.final(f"{again['id']}/0"))["account"] == "first"
 
 
+@alone()
 async def test_a_waiting_message_follows_the_route_when_its_account_goes(tmp_path: Path) -> None:
     first = Account("first", "cmpp", "mobile", rate=5, answer_within=1.0)
     second = Account("second", "cmpp", "mobile")
@@ -325,6 +331,7 @@ async def test_a_waiting_message_follows_the_route_when_its_account_goes(tmp_pat
         assert len(second.far.submits) == 40 - written
 
 
+@alone()
 async def test_a_spent_rate_is_still_usable(tmp_path: Path) -> None:
     first = Account("first", "cmpp", "mobile", rate=10, window=1)
     second = Account("second", "cmpp", "mobile")
@@ -336,6 +343,7 @@ async def test_a_spent_rate_is_still_usable(tmp_path: Path) -> None:
         assert second.far.submits == []
 
 
+@alone()
 async def test_refused_credentials_stop_the_bind(tmp_path: Path) -> None:
     account, other = Account("m", "cmpp", "mobile"), Account("t", "smgp", "telecom")
     account.gateway.refuse = 3

@@ -13,9 +13,11 @@ import pytest_asyncio
 from .gateways import ACCEPT, Answer, Report
 from .process import free_port, until
 from .sgip import DELIVER, REPORT, UNBIND, Caller
+from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+alone = Together("tmp_path", at_once=3)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -136,6 +138,7 @@ async def test_a_bind_that_was_closed_idle_counts_as_usable(unicom: World) -> No
     assert (await unicom.daemon.final(f"{one['id']}/0"))["state"] == "delivered"
 
 
+@alone()
 async def test_an_idle_close_is_usable_until_a_connect_fails(tmp_path: Path) -> None:
     first, second = Account("u1", "sgip", "unicom"), Account("u2", "sgip", "unicom")
     async with world(tmp_path, first, second, routes={"unicom": ["u1", "u2"]}) as w:
@@ -149,6 +152,7 @@ async def test_an_idle_close_is_usable_until_a_connect_fails(tmp_path: Path) -> 
             assert last["attempts"] == 1
 
 
+@alone()
 async def test_the_sequence_is_never_the_same_over_a_restart(tmp_path: Path) -> None:
     """The gateway itself looks for repeated sequences."""
     account = Account("u", "sgip", "unicom")

@@ -318,7 +318,7 @@ class Desk:
     async def start(self) -> None:
         self.open()
         app = self.app
-        await recover(app.ledger, app.engine, app.router, app.outbox, app.inbound)
+        await recover(app.ledger, app.engine, app.router, app.inbound)
         await self.settle()
 
     async def close(self) -> None:

@@ -22,9 +22,7 @@ def text(octets: bytes) -> str:
 class CmppGateway(Gateway):
     """`report_size`: 71 or 60 octets of report; None as the version has it."""
 
-    def __init__(
-        self, carrier: Carrier, name: str, version: str = "3.0", window: int = 16
-    ) -> None:
+    def __init__(self, carrier: Carrier, name: str, version: str = "3.0", window: int = 16) -> None:
         super().__init__(carrier, name, window)
         self.three = version == "3.0"
         self.pad = False
@@ -81,9 +79,7 @@ class CmppGateway(Gateway):
 
     def _submit(self, connection: Connection, frame: bytes) -> None:
         wide = 32 if self.three else 21
-        head = struct.Struct(
-            f">QBBBB10sB{wide}s{'B' if self.three else ''}BBB6s2s6s17s17s21sB"
-        )
+        head = struct.Struct(f">QBBBB10sB{wide}s{'B' if self.three else ''}BBB6s2s6s17s17s21sB")
         got = list(head.unpack_from(frame, 12))
         if not self.three:
             got.insert(8, 0)

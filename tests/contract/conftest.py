@@ -25,7 +25,6 @@ async def four(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
         yield opened
 
 
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def scenes_end(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """No scene outlives its module."""

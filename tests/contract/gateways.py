@@ -402,9 +402,7 @@ class Gateway:
     def report(self, submit: Submit, report: Report, to: str | None = None) -> None:
         """Sends it until it is answered."""
         number = submit.to[0] if to is None else to
-        self.spawn(
-            self.deliver(lambda sequence: self.say_report(submit, report, number, sequence))
-        )
+        self.spawn(self.deliver(lambda sequence: self.say_report(submit, report, number, sequence)))
 
     # Delivers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 import time
 from collections.abc import Sequence
@@ -72,10 +73,8 @@ class Caller:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 class SgipGateway(Gateway):
@@ -186,9 +185,7 @@ class SgipGateway(Gateway):
         ident: bytes | None = None,
     ) -> int:  # fmt: skip
         def say(sequence: int) -> bytes:
-            data = struct.pack(
-                ">21s21sBBBI", who.encode(), to.encode(), 0, udhi, coding, len(body)
-            )
+            data = struct.pack(">21s21sBBBI", who.encode(), to.encode(), 0, udhi, coding, len(body))
             data += body + bytes(8)
             words = own_sequence(sequence)
             if ident is not None:

@@ -21,7 +21,9 @@ def text(octets: bytes) -> str:
 class SmgpGateway(Gateway):
     """`spelling`: how the report's text goes; the id in it is always ten raw octets."""
 
-    spelling = b"%s sub:001 dlvrd:001 submit date:2611220830 done date:2611220831 stat:%s err:%s text:%s"
+    spelling = (
+        b"%s sub:001 dlvrd:001 submit date:2611220830 done date:2611220831 stat:%s err:%s text:%s"
+    )
 
     def frame(self, connection: Connection, frame: bytes) -> None:
         _, command, sequence = struct.unpack_from(">III", frame)
@@ -52,9 +54,7 @@ class SmgpGateway(Gateway):
         client, digest, mode, stamp, version = struct.unpack_from(">8s16sBIB", frame, 12)
         account = self.carrier
         secret = account.password.encode()
-        expected = hashlib.md5(
-            client.rstrip(b"\0") + bytes(7) + secret + b"%010d" % stamp
-        ).digest()
+        expected = hashlib.md5(client.rstrip(b"\0") + bytes(7) + secret + b"%010d" % stamp).digest()
         good = text(client) == account.login and digest == expected and len(frame) == 42
         status = self.refuse if self.refuse is not None else 0 if good else 21
         fields: dict[str, Any] = {"stamp": f"{stamp:010d}", "mode": mode, "version": version}

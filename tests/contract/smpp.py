@@ -170,9 +170,7 @@ class SmppGateway(Gateway):
         data += bytes([esm, 0, 0]) + b"\0\0" + bytes([0, 0, coding, 0, len(body)]) + body + tlvs
         return struct.pack(">IIII", 16 + len(data), DELIVER_SM, 0, sequence) + data
 
-    async def inbound(
-        self, who: str, to: str, body: bytes, coding: int = 8, udhi: int = 0
-    ) -> int:
+    async def inbound(self, who: str, to: str, body: bytes, coding: int = 8, udhi: int = 0) -> int:
         esm = 0x40 if udhi else 0
         return await self.deliver(
             lambda sequence: self._deliver(sequence, who, to, body, coding, esm)

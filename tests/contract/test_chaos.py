@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from .process import until
 from .world import Account, World, job, number, world
 
 SEED = int(os.environ.get("CARRIERD_CHAOS_SEED", "7"))
-SECONDS = float(os.environ.get("CARRIERD_CHAOS_SECONDS", "5"))
-REPORT_WITHIN = 5.0
+SECONDS = float(os.environ.get("CARRIERD_CHAOS_SECONDS", "3"))
+REPORT_WITHIN = 4.0
 THROTTLE = {"m": 8, "u": 88, "t": 1, "b": 0x58}
 REFUSE = {"m": 13, "u": 29, "t": 47, "b": 0x45}
 FAILED = {"m": "UNDELIV", "u": "2/25", "t": "EXPIRED", "b": "UNDELIV"}
@@ -50,7 +50,7 @@ class Moody(Carrier):
         if dice < 0.16:
             return Answer(after=0.7, reports=(Report(),))
         if dice < 0.19:
-            return Answer(after, reports=()) if False else Answer(after=after, reports=())
+            return Answer(after=after, reports=())
         if dice < 0.23:
             return Answer(after=after, reports=(Report(FAILED[self.name], 0.1),))
         if dice < 0.27:
@@ -73,10 +73,10 @@ def some_job(chance: random.Random) -> dict[str, Any]:
     if chance.random() < 0.1:
         more["on_uncertain"] = "wait"
     if chance.random() < 0.1:
-        at = datetime.now(timezone.utc) + timedelta(seconds=chance.uniform(0.2, 3))
+        at = datetime.now(UTC) + timedelta(seconds=chance.uniform(0.2, 3))
         more["expires_at"] = at.isoformat()
     if chance.random() < 0.05:
-        at = datetime.now(timezone.utc) + timedelta(seconds=chance.uniform(0.2, 2))
+        at = datetime.now(UTC) + timedelta(seconds=chance.uniform(0.2, 2))
         more["not_before"] = at.isoformat()
     return job(to if len(to) > 1 else to[0], "信" * chance.choice((5, 5, 5, 100, 150)), **more)
 
@@ -107,7 +107,9 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
     chance = random.Random(SEED)
     quick = {"answer_within": 0.5, "report_within": REPORT_WITHIN, "rate": 120}
     accounts = [
-        Account("m", "cmpp", "mobile", window=3, node_keys=[{"binds": 2}, {"priority": 2}], **quick),
+        Account(
+            "m", "cmpp", "mobile", window=3, node_keys=[{"binds": 2}, {"priority": 2}], **quick
+        ),
         Account("u", "sgip", "unicom", window=4, nodes=2, **quick),
         Account("t", "smgp", "telecom", window=1, nodes=2, **quick),
         Account("b", "smpp", "broadnet", window=8, bind_mode="tx+rx", **quick),
@@ -118,9 +120,7 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
         for gateway in account.gateways:
             gateway.carrier = moody
             moody.nodes.append(gateway)
-    async with world(
-        tmp_path, *accounts, uncertain={"hold": 0.5}, ready=False, check=False
-    ) as w:
+    async with world(tmp_path, *accounts, uncertain={"hold": 0.5}, ready=False, check=False) as w:
         faults = asyncio.create_task(trouble(w, chance))
         jobs: list[dict[str, Any]] = []
         loop = asyncio.get_running_loop()

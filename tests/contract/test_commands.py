@@ -13,9 +13,11 @@ import pytest
 
 from .gateways import Answer, failed, refused
 from .process import COMMAND, ROOT, command, toml, until
+from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+alone = Together("tmp_path", at_once=2)
 VECTORS = ROOT / "tests" / "vectors"
 LONG = "测试长短信" * 30
 
@@ -109,7 +111,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "account"), FAULTS, ids=[f"{i}-{f[0]}" for i, f in enumerate(FAULTS)])
+@alone(*FAULTS)
 async def test_every_fault_is_a_line_with_file_line_and_key(
     tmp_path: Path, key: str, account: dict[str, Any]
 ) -> None:
@@ -194,7 +196,11 @@ async def test_golden_vectors_are_decoded_with_their_names() -> None:
 
 
 async def test_a_password_is_never_shown() -> None:
-    bind = next(v for v in vectors() if len(v["fields"].get("password", "")) > 5 and v["fields"]["password"] != "password")
+    bind = next(
+        v
+        for v in vectors()
+        if len(v["fields"].get("password", "")) > 5 and v["fields"]["password"] != "password"
+    )
     for more in ([], ["--json"]):
         ended = await command("decode", "smpp", bind["hex"], *more)
         assert ended.status == 0
@@ -392,7 +398,9 @@ async def test_logs_are_json_and_neither_numbers_nor_texts_nor_passwords_are_in_
         secret, to = "秘密内容XYZZY", number()
         account.far.on(to, refused(8), Answer(close=True), refused(13))
         bad = {**job(to, secret), "colour": "red"}
-        await w.daemon.send(job(to, secret), bad, job("13800x", secret), job(to, secret, ext="9" * 19))
+        await w.daemon.send(
+            job(to, secret), bad, job("13800x", secret), job(to, secret, ext="9" * 19)
+        )
         await w.daemon.put(f'{{"text":"{secret}","to":"{to}"'.encode())
         account.gateway.spawn(account.gateway.inbound(to, account.far.access_number, b"\0Q"))
         await asyncio.sleep(1.5)
@@ -410,5 +418,3 @@ async def test_logs_are_json_and_neither_numbers_nor_texts_nor_passwords_are_in_
 
 async def test_nothing_that_the_daemon_did_breaks_the_contract(four: World) -> None:
     assert four.faults() == []
-
-

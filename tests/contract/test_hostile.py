@@ -8,7 +8,7 @@ import signal
 import struct
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def the_world(rough: World) -> World:
 
 
 def soon(seconds: float) -> str:
-    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 async def works(rough: World, account: str) -> None:
@@ -281,9 +281,7 @@ async def test_a_report_that_was_answered_survives_a_kill(tmp_path: Path) -> Non
             await w.daemon.state(f"{one['id']}/0", "accepted")
         account.gateway.report(account.far.submits[0], Report())
         other.gateway.report(other.far.submits[0], Report())
-        await until(
-            lambda: account.gateway.deliver_answers and other.gateway.deliver_answers, 3.0
-        )
+        await until(lambda: account.gateway.deliver_answers and other.gateway.deliver_answers, 3.0)
         await w.daemon.kill()
         await w.daemon.start()
         for one in jobs:

@@ -66,7 +66,9 @@ async def test_the_country_code_is_taken_off_the_sender(replies: World) -> None:
 async def test_what_the_carrier_delivers_again_has_the_same_id(replies: World) -> None:
     access = replies.mobile.far.access_number
     for _ in range(2):
-        assert await replies.mobile.gateway.inbound("13911110001", access, b"\0B", ident=424242) == 0
+        assert (
+            await replies.mobile.gateway.inbound("13911110001", access, b"\0B", ident=424242) == 0
+        )
     await asyncio.sleep(0.4)
     values = [p.value for p in replies.daemon.published["inbound"] if p.key == "13911110001"]
     assert values

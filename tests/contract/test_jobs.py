@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import msgpack
@@ -72,9 +72,7 @@ async def test_a_number_is_folded_from_every_form(four: World) -> None:
         ("15400000001", "LOCAL:NO_ROUTE"),
     ],
 )
-async def test_a_number_that_cannot_be_reached_is_rejected(
-    four: World, to: str, code: str
-) -> None:
+async def test_a_number_that_cannot_be_reached_is_rejected(four: World, to: str, code: str) -> None:
     one = job(to)
     await four.daemon.send(one)
     await rejected(four, one, code)
@@ -232,7 +230,7 @@ async def test_limits_themselves_are_allowed(four: World) -> None:
     one = job(
         number(), "字" * 2000, signature="x" * 20, tenant="T" * 10,
         meta={"k": "x" * 4000}, on_uncertain="wait", priority="bulk",
-        expires_at=stamp(60, timezone.utc), not_before=stamp(-5),
+        expires_at=stamp(60, UTC), not_before=stamp(-5),
     )  # fmt: skip
     one["id"] = "i" * 64
     await four.daemon.send(one)
@@ -300,9 +298,9 @@ async def test_what_is_past_its_time_is_expired_unsubmitted(four: World) -> None
 
 @pytest.mark.parametrize("carrier", ["mobile", "unicom", "telecom", "broadnet"])
 async def test_the_carrier_is_told_the_expiry(four: World, carrier: str) -> None:
-    at = datetime(2026, 11, 23, 10, 15, 30, tzinfo=timezone.utc)
-    if at < datetime.now(timezone.utc):
-        at = (datetime.now(timezone.utc) + timedelta(hours=5)).replace(microsecond=0)
+    at = datetime(2026, 11, 23, 10, 15, 30, tzinfo=UTC)
+    if at < datetime.now(UTC):
+        at = (datetime.now(UTC) + timedelta(hours=5)).replace(microsecond=0)
     one = job(number(carrier), expires_at=at.isoformat())
     plain = job(number(carrier))
     await four.daemon.send(one, plain)
@@ -330,7 +328,15 @@ async def test_the_wire_fields_are_the_accounts(four: World) -> None:
 
 
 async def test_texts_keep_every_character(four: World) -> None:
-    texts = ["@£$¥ {}[]~\\|^_`", "plain ASCII", "emoji 😀 𠮷", "ñ é ß", "中文，。", "x\ny\r\nz", "\t"]
+    texts = [
+        "@£$¥ {}[]~\\|^_`",
+        "plain ASCII",
+        "emoji 😀 𠮷",
+        "ñ é ß",
+        "中文，。",
+        "x\ny\r\nz",
+        "\t",
+    ]
     for carrier in four.accounts:
         jobs = [job(number(carrier), text) for text in texts]
         await four.daemon.send(*jobs)

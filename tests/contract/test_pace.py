@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from pathlib import Path
 
 import pytest
-
 
 from .gateways import SILENT, Answer, refused
 from .process import URGENT, until
@@ -155,9 +155,7 @@ async def test_a_lost_node_hands_its_share_over_within_a_second(tmp_path: Path) 
 
 @alone()
 async def test_a_larger_priority_is_used_only_while_no_smaller_one_is(tmp_path: Path) -> None:
-    account = Account(
-        "m", "cmpp", "mobile", rate=50, node_keys=[{"priority": 1}, {"priority": 2}]
-    )
+    account = Account("m", "cmpp", "mobile", rate=50, node_keys=[{"priority": 1}, {"priority": 2}])
     account.far.default = Answer(reports=())
     first, second = account.gateways
     async with world(tmp_path, account) as w:
@@ -271,6 +269,4 @@ async def flowing(w: World, *gateways: object) -> None:
 
 def longest_gap(submits: list, since: float) -> float:
     times = [s.at for s in submits if s.at >= since - 0.2]
-    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=99.0)
-
-
+    return max((b - a for a, b in itertools.pairwise(times)), default=99.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -175,7 +175,7 @@ async def test_under_wait_nothing_is_sent_again(pair: World) -> None:
 async def test_nothing_is_resent_past_its_time(pair: World) -> None:
     to = number()
     pair.brief.far.on(to, SILENT)
-    at = datetime.now(timezone.utc) + timedelta(seconds=0.9)
+    at = datetime.now(UTC) + timedelta(seconds=0.9)
     one = job(to, account="brief", expires_at=at.isoformat())
     await pair.daemon.send(one)
     await pair.daemon.state(f"{one['id']}/0", "uncertain")
@@ -332,7 +332,7 @@ async def test_what_was_in_doubt_at_a_kill_is_held_from_the_restart(tmp_path: Pa
         await w.daemon.start()
         ready = time.monotonic()
         last = await w.daemon.final(f"{one['id']}/0", within=6.0)
-        first, second = account.far.to(to)
+        _first, second = account.far.to(to)
         assert began + 1.0 <= second.at <= ready + 2.0
         assert (last["state"], last["attempts"]) == ("delivered", 2)
         received = {e["times"]["received"] for e in w.daemon.events(f"{one['id']}/0")}
@@ -382,9 +382,7 @@ async def test_a_drain_waits_for_answers_and_ends_with_zero(tmp_path: Path) -> N
 @alone()
 async def test_a_drain_that_takes_too_long_ends_with_one_and_loses_nothing(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile", answer_within=30.0)
-    async with world(
-        tmp_path, account, daemon={"drain_within": 0.5}, uncertain={"hold": 0.5}
-    ) as w:
+    async with world(tmp_path, account, daemon={"drain_within": 0.5}, uncertain={"hold": 0.5}) as w:
         to = number()
         account.far.on(to, SILENT, Answer())
         one = job(to)

@@ -10,10 +10,13 @@ import pytest
 
 from .gateways import ACCEPT, SILENT, Answer, Report, failed, refused
 from .process import until
+from .together import Together
 from .world import World, job, number
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
+scene = Together("four")
+BILLS = [(1, 1), (70, 1), (71, 2), (134, 2), (140, 2), (141, 3), (201, 3), (211, 4)]
 LONG = "测试长短信" * 30  # 150 UTF-16 units: three parts of 67, 67 and 16
 
 
@@ -26,7 +29,7 @@ async def settle() -> None:
     await asyncio.sleep(0.4)
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@scene(*CARRIERS)
 async def test_a_message_is_accepted_then_delivered(four: World, carrier: str) -> None:
     to = number(carrier)
     one = job(to, "您的验证码是123456", signature="徐州交警", meta={"a": [1, None]}, tenant="t-1")
@@ -49,7 +52,7 @@ async def test_a_message_is_accepted_then_delivered(four: World, carrier: str) -
     assert at == sorted(at)
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@scene(*CARRIERS)
 async def test_a_long_message_is_delivered_when_every_part_is(four: World, carrier: str) -> None:
     to = number(carrier)
     one = job(to, LONG)
@@ -67,6 +70,7 @@ async def test_a_long_message_is_delivered_when_every_part_is(four: World, carri
     assert states(four, f"{one['id']}/0") == ["accepted", "delivered"]
 
 
+@scene()
 async def test_carrier_ids_are_spelled_as_the_contract_says(four: World) -> None:
     jobs = {carrier: job(number(carrier), LONG) for carrier in CARRIERS}
     await four.daemon.send(*jobs.values())
@@ -84,9 +88,7 @@ async def test_carrier_ids_are_spelled_as_the_contract_says(four: World) -> None
     assert ids["broadnet"] == [i.decode() for i in idents["broadnet"]]
 
 
-@pytest.mark.parametrize(
-    ("units", "bill"), [(1, 1), (70, 1), (71, 2), (134, 2), (140, 2), (141, 3), (201, 3), (211, 4)]
-)
+@scene(*BILLS)
 async def test_bill_units_are_seventies_of_utf16_with_the_signature(
     four: World, units: int, bill: int
 ) -> None:
@@ -101,6 +103,7 @@ async def test_bill_units_are_seventies_of_utf16_with_the_signature(
     assert last["parts"] == len(four.mobile.far.to(one["to"]))
 
 
+@scene()
 async def test_ascii_goes_out_in_fewer_parts_than_it_is_billed_for(four: World) -> None:
     one = job(number(), "x" * 150)
     await four.daemon.send(one)
@@ -122,7 +125,7 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("carrier", "answer", "code", "cause"), FAILURES)
+@scene(*FAILURES)
 async def test_another_report_is_undelivered_with_its_code(
     four: World, carrier: str, answer: Answer, code: str, cause: str
 ) -> None:
@@ -145,7 +148,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("carrier", "result", "code", "cause"), REFUSALS)
+@scene(*REFUSALS)
 async def test_a_refusal_is_rejected_at_once_and_once(
     four: World, carrier: str, result: int, code: str, cause: str
 ) -> None:
@@ -167,7 +170,7 @@ THROTTLES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("carrier", "result"), THROTTLES)
+@scene(*THROTTLES)
 async def test_a_throttle_answer_is_sent_again_under_the_same_attempt(
     four: World, carrier: str, result: int
 ) -> None:
@@ -182,6 +185,7 @@ async def test_a_throttle_answer_is_sent_again_under_the_same_attempt(
     assert submits[1].at - submits[0].at >= 0.05
 
 
+@scene()
 async def test_a_throttled_message_is_tried_more_than_three_times(four: World) -> None:
     to = number()
     four.mobile.far.on(to, *[refused(8)] * 5, Answer())
@@ -194,7 +198,7 @@ async def test_a_throttled_message_is_tried_more_than_three_times(four: World) -
 RETRYABLES = [("mobile", 9), ("unicom", 32)]
 
 
-@pytest.mark.parametrize(("carrier", "result"), RETRYABLES)
+@scene(*RETRYABLES)
 async def test_a_retryable_answer_goes_again_at_most_three_times(
     four: World, carrier: str, result: int
 ) -> None:
@@ -208,6 +212,7 @@ async def test_a_retryable_answer_goes_again_at_most_three_times(
     assert len(four.accounts[carrier].far.to(to)) == 4
 
 
+@scene()
 async def test_a_retryable_answer_can_turn_out_well(four: World) -> None:
     to = number()
     four.mobile.far.on(to, refused(9), Answer())
@@ -217,6 +222,7 @@ async def test_a_retryable_answer_can_turn_out_well(four: World) -> None:
     assert (last["state"], last["attempts"]) == ("delivered", 1)
 
 
+@scene()
 async def test_a_refused_part_leaves_the_message_rejected_whatever_others_report(
     four: World,
 ) -> None:
@@ -230,7 +236,7 @@ async def test_a_refused_part_leaves_the_message_rejected_whatever_others_report
     assert states(four, f"{one['id']}/0") == ["rejected"]
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@scene(*CARRIERS)
 async def test_the_first_failed_part_gives_the_code(four: World, carrier: str) -> None:
     to = number(carrier)
     words = {"unicom": ("DELIVRD", "2/29", "2/25")}.get(carrier, ("DELIVRD", "EXPIRED", "UNDELIV"))
@@ -244,7 +250,7 @@ async def test_the_first_failed_part_gives_the_code(four: World, carrier: str) -
     assert states(four, f"{one['id']}/0")[0] == "accepted"
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@scene(*CARRIERS)
 async def test_a_report_that_overtakes_its_answer_counts(four: World, carrier: str) -> None:
     to = number(carrier)
     four.accounts[carrier].far.on(to, Answer(after=0.3, early=True))
@@ -255,7 +261,7 @@ async def test_a_report_that_overtakes_its_answer_counts(four: World, carrier: s
     assert len(four.accounts[carrier].far.to(to)) == 1
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
+@scene(*CARRIERS)
 async def test_intermediate_reports_change_nothing(four: World, carrier: str) -> None:
     to = number(carrier)
     word = {"unicom": "1/0", "broadnet": "ENROUTE"}.get(carrier, "ACCEPTD")
@@ -280,6 +286,7 @@ async def test_a_second_report_gives_no_second_event(four: World) -> None:
     assert set(four.mobile.gateway.deliver_answers) == {0}
 
 
+@scene()
 async def test_without_reports_accepted_is_final(four: World) -> None:
     jobs = {carrier: job(number(carrier), report=False) for carrier in CARRIERS}
     await four.daemon.send(*jobs.values())
@@ -291,6 +298,7 @@ async def test_without_reports_accepted_is_final(four: World) -> None:
         assert not submit.wants_report
 
 
+@scene()
 async def test_reports_are_asked_for_each_part(four: World) -> None:
     jobs = {carrier: job(number(carrier), LONG) for carrier in CARRIERS}
     await four.daemon.send(*jobs.values())
@@ -344,6 +352,7 @@ async def test_smpp_ids_may_be_hexadecimal_in_the_answer_and_decimal_in_the_rece
     four.broadnet.gateway.hexadecimal = four.broadnet.gateway.receipt_tlvs = False
 
 
+@scene()
 async def test_a_message_waits_for_its_report(four: World) -> None:
     to = number()
     four.mobile.far.on(to, ACCEPT)
@@ -354,6 +363,7 @@ async def test_a_message_waits_for_its_report(four: World) -> None:
     assert states(four, f"{one['id']}/0") == ["accepted"]
 
 
+@scene()
 async def test_messages_of_a_job_are_numbered_with_the_bad_ones_counted(four: World) -> None:
     good, other = number(), number("telecom")
     one = job([good, "12345", other, good])
@@ -371,6 +381,7 @@ async def test_messages_of_a_job_are_numbered_with_the_bad_ones_counted(four: Wo
     assert len(four.mobile.far.to(good)) == 1
 
 
+@scene()
 async def test_a_lost_answer_makes_uncertain_then_delivered_by_the_report(four: World) -> None:
     to = number("telecom")
     four.telecom.far.on(to, Answer(result=None, reports=(Report(after=0.8),)))
@@ -381,6 +392,7 @@ async def test_a_lost_answer_makes_uncertain_then_delivered_by_the_report(four: 
     assert doubt["times"]["answered"] is None
 
 
+@scene()
 async def test_silence_leads_to_uncertain_and_one_resend(four: World) -> None:
     to = number()
     four.mobile.far.on(to, SILENT, Answer())

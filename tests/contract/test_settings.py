@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -48,9 +48,7 @@ async def quirks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
         Account("lively", "cmpp", "mobile", keepalive=0.5),
         Account("t-lively", "smgp", "telecom", keepalive=0.5),
         Account("p-lively", "smpp", "broadnet", keepalive=0.5),
-        Account(
-            "limited", "cmpp", "mobile", max_binds=3, node_keys=[{"binds": 2}, {"binds": 2}]
-        ),
+        Account("limited", "cmpp", "mobile", max_binds=3, node_keys=[{"binds": 2}, {"binds": 2}]),
         Account("local", "cmpp", "mobile", node_keys=[{"local_address": "127.0.0.9"}]),
         Account("s64", "sgip", "unicom", udhi=64, service_id="SVC"),
         ready=False,
@@ -246,7 +244,7 @@ async def test_on_uncertain_of_the_configuration_is_wait(tmp_path: Path) -> None
 async def test_another_zone_changes_stamps_digests_and_reports(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     async with world(tmp_path, account, daemon={"timezone": "America/New_York"}) as w:
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         at = now + timedelta(hours=3)
         one = job(number(), expires_at=at.isoformat())
         await w.daemon.send(one)

@@ -93,9 +93,7 @@ async def test_each_account_has_its_own_reports_and_inbound(unicom: World) -> No
     assert await unicom.two.gateway.inbound("8613012345678", to, b"hello", 0) == 0
     (seen,) = [
         p.value for p in unicom.daemon.published["inbound"] if p.value["account"] == "two"
-    ] or await until(
-        lambda: [p.value for p in unicom.daemon.published["inbound"]], 3.0, "inbound"
-    )
+    ] or await until(lambda: [p.value for p in unicom.daemon.published["inbound"]], 3.0, "inbound")
     assert (seen["from"], seen["to"], seen["ext"]) == ("13012345678", to, "77")
     assert (seen["text"], seen["carrier"], seen["complete"]) == ("hello", "unicom", True)
 

@@ -91,7 +91,8 @@ class Account:
 
     def table(self) -> dict[str, Any]:
         nodes = [
-            node(gateway, **keys) for gateway, keys in zip(self.gateways, self.node_keys, strict=True)
+            node(gateway, **keys)
+            for gateway, keys in zip(self.gateways, self.node_keys, strict=True)
         ]
         return {**self.keys, "nodes": nodes}
 

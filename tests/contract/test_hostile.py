@@ -194,7 +194,9 @@ ODD = {
     "an answer cut short": struct.pack(">IIIB", 13, 0x80000004, 0x7FFFFFF0, 5),
     "a deliver cut short": struct.pack(">III", 20, 5, 9) + bytes(8),
     "a second login answer": struct.pack(">III", 33, 0x80000001, 1) + bytes(21),
-    "a deliver that lies about its length": struct.pack(">III", 120, 5, 9) + bytes(76) + b"\xff" * 32,
+    "a deliver that lies about its length": (
+        struct.pack(">III", 120, 5, 9) + bytes(76) + b"\xff" * 32
+    ),
 }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ acknowledgements, offsets and claimed parts wait for the disk.  It owns the mess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -78,8 +79,13 @@ class Engine:
         self.open: dict[int, Message] = {}
         """Messages in memory, by mid."""
         self._closing: dict[int, tuple[Message, int]] = {}
-        """Final messages whose last row is on its way to the disk, and the commit that has it."""
+        """Messages that memory let go of and that a reader of the ledger may still see as they
+        were: their last row is on its way to the disk, or got there after the reader looked.
+        """
         self._commits = 0
+        self._reading = asyncio.Lock()
+        self._let_go: list[tuple[int, int]] = []
+        """Of those, what may be forgotten once nobody reads."""
         self.reports = Reports(self)
         self.loop = asyncio.get_running_loop()
 
@@ -221,6 +227,9 @@ class Engine:
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest."""
         if message.state is State.ACCEPTED and message.out == 0:
+            if self._reading.locked():
+                self._closing[message.mid] = (message, self._commits)
+                self._let_go.append((message.mid, self._commits))
             self.closed(message)
 
     def borrow(self, message: Message) -> None:
@@ -280,8 +289,26 @@ class Engine:
 
     def _closed_for_good(self, mids: Sequence[int], commit: int) -> None:
         for mid in mids:
-            if self._closing[mid][1] == commit:
-                del self._closing[mid]
+            self._forget(mid, commit)
+
+    def _forget(self, mid: int, commit: int) -> None:
+        if self._reading.locked():
+            self._let_go.append((mid, commit))
+        elif (closing := self._closing.get(mid)) is not None and closing[1] == commit:
+            del self._closing[mid]
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Around reading messages from the ledger and taking them into memory.
+
+        One reads at a time; until it has ended, `held` knows every message that was in memory when
+        it began, so that no old row becomes a second message.
+        """
+        async with self._reading:
+            yield
+        let_go, self._let_go = self._let_go, []
+        for mid, commit in let_go:
+            self._forget(mid, commit)
 
     def held(self, mid: int) -> Message | None:
         """The message, where memory knows more of it than the ledger does."""

@@ -44,15 +44,16 @@ class Refill:
         spilled = queue.spilled[lane]
         # What was spilled until now has to be on the disk to be found there.
         await durable(self.ledger)
-        rows = await self.ledger.queued(
-            queue.name, lane, State.WAITING, queue.newest[lane], MOST_AT_ONCE
-        )
         found: list[Message] = []
-        for message in revive_all(rows):
-            queue.newest[lane] = max(queue.newest[lane], message.mid)
-            if self.engine.held(message.mid) is None:
-                self.engine.open[message.mid] = message
-                found.append(message)
+        async with self.engine.reading():
+            rows = await self.ledger.queued(
+                queue.name, lane, State.WAITING, queue.newest[lane], MOST_AT_ONCE
+            )
+            for message in revive_all(rows):
+                queue.newest[lane] = max(queue.newest[lane], message.mid)
+                if self.engine.held(message.mid) is None:
+                    self.engine.open[message.mid] = message
+                    found.append(message)
         for message in found:
             account = self.engine.accounts.get(message.account or "")
             if message.written and account is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -32,6 +33,10 @@ KIND = "early"
 """Of the ledger's small things: reports that wait for their answer."""
 
 
+Found = dict[tuple[str, bytes], list[tuple[int, int]]]
+"""Messages and parts by account and key, newest first."""
+
+
 class Memory(Protocol):
     """Who holds the messages: what reports need of the engine."""
 
@@ -40,6 +45,7 @@ class Memory(Protocol):
     correlate: Correlate
     tally: Tally
 
+    def reading(self) -> AbstractAsyncContextManager[None]: ...
     def held(self, mid: int) -> Message | None: ...
     def borrow(self, message: Message) -> None: ...
     def commit(self, c: Changes) -> None: ...
@@ -48,8 +54,6 @@ class Memory(Protocol):
 class Reports:
     def __init__(self, engine: Memory) -> None:
         self.engine = engine
-        self.brought: dict[int, Message] = {}
-        """Messages read back for a report that is being looked up."""
         self._lookups: set[asyncio.Task[None]] = set()
 
     def came(
@@ -91,35 +95,47 @@ class Reports:
         wanted = [(account.name, key) for event, _ in unknown for key in event.keys]
         found = await engine.ledger.find(wanted)
         mids = {mid for places in found.values() for mid, _ in places}
-        await self._bring(mids)
+        async with engine.reading():
+            lent = await self._bring(mids)
+            self._settle(account, link, unknown, found, lent)
+
+    def _settle(
+        self,
+        account: Account,
+        link: Link,
+        unknown: Sequence[tuple[Reported, str]],
+        found: Found,
+        lent: dict[int, Message],
+    ) -> None:
+        engine = self.engine
         at = wall()
         c = Changes()
         for event, to in unknown:
             # The answer may have come while the ledger was asked.
             place = engine.correlate.find(account.name, event.keys, event.exact, to)
             if place is None:
-                place = self._among(account.name, event, to, found)
+                place = self._among(account.name, event, to, found, lent)
             c.receipts.append((link, event.receipt))
             if place is not None:
                 engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
             elif event.fate is not Fate.INTERMEDIATE:
                 self._keep(account.name, event, to, at, c)
         engine.commit(c)
-        self._let_go()
 
     def _among(
         self,
         account: str,
         event: Reported,
         to: str,
-        found: dict[tuple[str, bytes], list[tuple[int, int]]],
+        found: Found,
+        lent: dict[int, Message],
     ) -> Place | None:
         """The newest part under any of the keys, of this recipient if there is one."""
         for order, key in enumerate(event.keys):
             candidates = [
                 (message, message.parts[number - 1])
                 for mid, number in found.get((account, key), ())
-                if (message := self.engine.held(mid) or self.brought.get(mid)) is not None
+                if (message := self.engine.held(mid) or lent.get(mid)) is not None
                 and number <= len(message.parts)
             ]
             same = [place for place in candidates if place[0].to == to]
@@ -129,23 +145,19 @@ class Reports:
                 return candidates[0]
         return None
 
-    async def _bring(self, mids: set[int]) -> None:
+    async def _bring(self, mids: set[int]) -> dict[int, Message]:
         """Read messages from the ledger into memory; what is final is only lent."""
         engine = self.engine
-        away = [mid for mid in mids if engine.held(mid) is None and mid not in self.brought]
-        if not away:
-            return
-        for message in revive_all(await engine.ledger.load(sorted(away))):
-            if engine.held(message.mid) is not None or message.mid in self.brought:
-                continue
-            self.brought[message.mid] = message
-            if not message.final:
-                engine.borrow(message)
-
-    def _let_go(self) -> None:
-        """What was lent goes back with the last look-up."""
-        if len(self._lookups) <= 1:
-            self.brought.clear()
+        lent: dict[int, Message] = {}
+        away = [mid for mid in mids if engine.held(mid) is None]
+        if away:
+            for message in revive_all(await engine.ledger.load(sorted(away))):
+                if engine.held(message.mid) is None:
+                    if message.final:
+                        lent[message.mid] = message
+                    else:
+                        engine.borrow(message)
+        return lent
 
     def _keep(self, account: str, event: Reported, to: str, at: float, c: Changes) -> None:
         # A report without any id waits under its recipient: it can only be guessed.

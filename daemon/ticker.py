@@ -97,9 +97,11 @@ class Ticker:
             return
         away = [mid for mid in mids if engine.held(mid) is None]
         for start in range(0, len(away), MOST_DUE):
-            for message in revive_all(await engine.ledger.load(away[start : start + MOST_DUE])):
-                if not message.final and engine.held(message.mid) is None:
-                    engine.open[message.mid] = message
+            async with engine.reading():
+                rows = await engine.ledger.load(away[start : start + MOST_DUE])
+                for message in revive_all(rows):
+                    if not message.final and engine.held(message.mid) is None:
+                        engine.open[message.mid] = message
         engine.wake([engine.open[mid] for mid in mids if mid in engine.open])
 
     def _count_blocked(self, seconds: float, now: float) -> None:

@@ -34,6 +34,10 @@ class Early(msgspec.Struct):
     at: float
     """Wall time of its coming."""
     counted: bool = False
+    ambiguous: bool = False
+    """Whether it could ever have been about any of several parts in doubt: which of them is still
+    in doubt later says nothing.
+    """
 
 
 class Correlate:
@@ -76,6 +80,8 @@ class Correlate:
 
     def keep(self, early: Early) -> None:
         """Under every key that its answer may come with."""
+        if len(self._doubts.get((early.account, early.to), ())) > 1:
+            early.ambiguous = True
         self._kept[early.account, early.keys[0]] = early
         for key in early.keys:
             self._early[early.account, key] = early
@@ -120,10 +126,12 @@ class Correlate:
 
     def guess(self, early: Early, now: float) -> Place | None:
         """The one part in doubt that an unmatched report may be about; `now` is wall time."""
-        if now < early.at + GUESS_AFTER:
-            return None
         places = self._doubts.get((early.account, early.to), ())
-        return places[0] if len(places) == 1 else None
+        if len(places) > 1:
+            early.ambiguous = True
+        if early.ambiguous or not places or now < early.at + GUESS_AFTER:
+            return None
+        return places[0]
 
     def in_doubt(self, account: str) -> int:
         """Messages of an account that are in doubt."""

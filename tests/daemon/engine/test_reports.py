@@ -193,3 +193,23 @@ async def test_a_report_for_one_part_does_not_keep_the_other_from_being_sent_aft
         await refill._fill(queue, lane)
     fresh.pull()
     assert [part.number for _, part, _ in await fresh.written(other)] == [2]
+
+
+async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_left(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j", "text": "字" * 130})
+    assert len(await desk.written(peer)) == 2
+    peer.silence()
+    await desk.settle()
+    peer.says(Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", "13912345678", "r1"))
+    await desk.settle()
+    await desk.pass_(11.0)
+    again = await desk.written(peer)
+    assert [part.number for _, part, _ in again] == [1, 2]
+    peer.accepts(again[0][0])
+    peer.silence()
+    await desk.pass_(3.0)
+    assert "delivered" not in desk.states("j/0")

@@ -200,16 +200,19 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
 ) -> None:
     desk = await make_desk()
     peer = desk.peer()
-    await desk.take({"id": "j", "text": "字" * 130})
+    await desk.take({"id": "j", "text": LONG})
     assert len(await desk.written(peer)) == 2
     peer.silence()
     await desk.settle()
-    peer.says(Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", "13912345678", "r1"))
+    peer.says(Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", TO, "r1"))
     await desk.settle()
     await desk.pass_(11.0)
     again = await desk.written(peer)
     assert [part.number for _, part, _ in again] == [1, 2]
-    peer.accepts(again[0][0])
+    key = peer.accepts(again[0][0])
     peer.silence()
+    await desk.settle()
+    peer.says(Reported((key,), 1, Fate.DELIVERED, "DELIVRD", TO, "r2"))
     await desk.pass_(3.0)
+    await desk.settle()
     assert "delivered" not in desk.states("j/0")

@@ -269,8 +269,12 @@ class Account:
             at = self.pacer.next_at(now)
             if at > now:
                 self._arm(at)
-        elif self.has_waiting() and any(link.ramping for link in links):
-            self._arm(now + 0.1)
+        elif self.has_waiting():
+            if any(link.ramping for link in links):
+                self._arm(now + 0.1)
+            for link in links:
+                if now < link.paused_until:
+                    self._arm(link.paused_until)
 
     def _arm(self, at: float) -> None:
         loop = asyncio.get_running_loop()

@@ -117,6 +117,7 @@ class Engine:
                 elif kind is Rejected:
                     self._rejected(account, link, event, now, at, c)  # type: ignore[arg-type]
                 elif kind is Unanswered:
+                    link.doubtful = True
                     self._unanswered(account, event, at, c)  # type: ignore[arg-type]
                 elif kind is Received:
                     self.inbound(account, link, event, c)  # type: ignore[arg-type]
@@ -377,7 +378,7 @@ class Engine:
         self.tally.submits[account.name, write.node, "ok"] += 1
         if link.answers is not None:
             link.answers.observe(now - write.at)
-        link.answered_since_bound = True
+        link.answered(took=True)
         self.settle.accepted(write, event.carrier_id, at, c)
         if not event.carrier_id:
             # SMPP: a yes without an id.  Its report can only be guessed.
@@ -397,11 +398,18 @@ class Engine:
         self.tally.submits[account.name, write.node, outcome] += 1
         if link.answers is not None:
             link.answers.observe(now - write.at)
-        link.answered_since_bound = True
-        if event.throttled and account.settings.adapt and account.pacer.throttled(now):
-            log.warning(
-                "throttled", account=account.name, node=write.node, pace=round(account.pacer.pace)
-            )
+        link.answered(took=False)
+        if event.throttled:
+            link.throttled(now)
+            # One node's trouble is not the account's while others go on.
+            slower = all(now < other.paused_until for other in account.takers())
+            if slower and account.pacer.throttled(now):
+                log.warning(
+                    "throttled",
+                    account=account.name,
+                    node=write.node,
+                    pace=round(account.pacer.pace),
+                )
         self.settle.rejected(write, event.code, event.throttled, at, c)
 
     def _unanswered(self, account: Account, event: Unanswered, at: float, c: Changes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,9 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+LONGEST_CONNECTION = 60.0
+"""Seconds; nobody scrapes for longer, and a client that dribbles holds nothing for ever."""
 
 
 class Http:
@@ -25,6 +29,7 @@ class Http:
         self.status = status
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Raises OSError when the address cannot be had; port 0 takes a free one."""
@@ -33,16 +38,33 @@ class Http:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/status", self._status)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, lingering_time=0.0)
         await runner.setup()
         self._runner = runner
         site = web.TCPSite(runner, host, port)
         await site.start()
         self.port = runner.addresses[0][1]
+        self._sweeper = asyncio.create_task(self._sweep(runner))
 
     async def stop(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _sweep(self, runner: web.AppRunner) -> None:
+        """Close connections that have been there for long, whatever they do."""
+        loop = asyncio.get_running_loop()
+        seen: dict[web.RequestHandler, float] = {}
+        while True:
+            await asyncio.sleep(LONGEST_CONNECTION / 4)
+            now = loop.time()
+            server = runner.server
+            open_now = server.connections if server is not None else []
+            seen = {handler: seen.get(handler, now) for handler in open_now}
+            for handler, since in seen.items():
+                if now - since >= LONGEST_CONNECTION:
+                    handler.force_close()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body = generate_latest(self.registry)

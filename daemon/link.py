@@ -10,6 +10,7 @@ account's pace allow, urgent ones first.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -26,6 +27,8 @@ from .tally import Histogram
 
 HIGH_WATER = 256 * 1024
 """Octets in the socket's buffer above which nothing new is written."""
+SHORTEST_PAUSE = 0.05
+"""Seconds without new parts after a throttle answer; doubles while they go on, to 1.6."""
 RAMP = 10.0
 """Seconds in which the share of a connection that came back grows to full."""
 
@@ -81,6 +84,12 @@ class Link(asyncio.Protocol):
         self.answered_since_bound = False
         self.failed = False
         """Whether it ended with an error."""
+        self.pauses = 0
+        """How often it was told "slower" of late."""
+        self.paused_until = 0.0
+        """On the loop's clock; nothing new is dealt to it before."""
+        self.doubtful = False
+        """Whether a part became uncertain here and nothing was answered since."""
         self.quiet = False
         """Whether the peer closed it while nothing was owed."""
         self.answers: Histogram | None = None
@@ -103,6 +112,10 @@ class Link(asyncio.Protocol):
         if not self.writes or not self._writable:
             return 0
         room = self.session.room
+        if now < self.paused_until:
+            return 0
+        if self.doubtful:
+            room = min(room, 1 - self.session.unanswered)
         if room and self.ramping and self.bound_at is not None:
             full = self.session.limits.window
             share = (now - self.bound_at) / RAMP
@@ -118,6 +131,18 @@ class Link(asyncio.Protocol):
         return any(self.ready)
 
     # What the owner does
+
+    def throttled(self, now: float) -> None:
+        """The gateway said slower here: others take over for a while."""
+        self.pauses = min(self.pauses + 1, 6)
+        self.paused_until = now + SHORTEST_PAUSE * 2 ** (self.pauses - 1)
+
+    def answered(self, *, took: bool) -> None:
+        """An answer came; `took` when the gateway accepted the part."""
+        self.answered_since_bound = True
+        self.doubtful = False
+        if took and self.pauses:
+            self.pauses -= 1
 
     def reserve(self, message: Message, parts: int) -> None:
         """So many parts are claimed for this link; less than none when they are given up."""
@@ -193,6 +218,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self._transport.set_write_buffer_limits(HIGH_WATER)
+        _keep_alive(transport.get_extra_info("socket"))
         self.session.start(self.loop.time())
         self.touch()
 
@@ -217,9 +243,14 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = False
+        # Who asks and does not read is not answered into memory.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._writable = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
         now = self.loop.time()
         self.flush(now)
         self.owner.heard(self, (), now)
@@ -268,3 +299,13 @@ class Link(asyncio.Protocol):
         if self._timer_at is not None:
             now = max(now, self._timer_at)  # the loop may wake a rounding error early
         self._heard(self.session.tick(now), now)
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """SGIP has no keepalive: TCP's finds a far end that vanished without a word."""
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import resource
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
     from daemon.config import load
 
     config = load(args.config)
+    # A core file would hold passwords and texts.
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     return uvloop.run(_serve(config, args.config))
 
 

@@ -6,11 +6,16 @@ import fcntl
 import os
 import re
 import sqlite3
+import stat
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
+
 from daemon.ledger.errors import LedgerError, explain
+
+log = structlog.get_logger()
 
 VERSION = 1
 LEDGER = "ledger.sqlite"
@@ -61,7 +66,11 @@ def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connectio
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would take the mode from the umask; the log beside it gets the mode of the file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _close_to_others(made, path)
+        finally:
+            os.close(made)
     except OSError as exc:
         raise LedgerError(
             f"{path}: cannot be made: {exc.strerror}; state_dir must be a directory that the"
@@ -81,6 +90,14 @@ def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connectio
     return db
 
 
+def _close_to_others(what: int | Path, path: Path) -> None:
+    """Texts and numbers are in here: nobody else reads them, whatever was there before."""
+    mode = stat.S_IMODE(os.stat(what).st_mode)
+    if mode & 0o077:
+        os.chmod(what, mode & 0o700)
+        log.warning("was open to others, closed", path=str(path), mode=f"{mode:04o}")
+
+
 def archives(state_dir: Path) -> list[Path]:
     """The archive files, oldest first."""
     return sorted(
@@ -94,6 +111,8 @@ def lock(state_dir: Path) -> int:
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _close_to_others(held, path)
+        _close_to_others(state_dir, state_dir)
     except OSError as exc:
         raise LedgerError(
             f"{path}: cannot be made: {exc.strerror}; state_dir must be a directory that the"

@@ -6,7 +6,6 @@ No decision about a message is made here.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import Any
@@ -56,6 +55,9 @@ from .tally import Tally
 from .ticker import Ticker
 
 log = structlog.get_logger()
+
+START_BITS = 40
+"""Claims are numbered from the count of starts, shifted by this: always higher than before."""
 
 
 class Stopped(Exception):  # noqa: N818  # an end, not a fault of the caller
@@ -116,7 +118,7 @@ class App:
             correlate=self.correlate,
             offsets=self.offsets,
             alarms=self.alarms,
-            claims=Claims(time.time_ns() // 1000),
+            claims=Claims(self.ledger.starts() << START_BITS),
             tally=self.tally,
             stored_is_safe=config.broker.commit == "stored",
             inbound=self._inbound,

@@ -83,29 +83,30 @@ class Inbound:
         header = _header(event, account.protocol)
         at = self.wall()
         key = (account.name, folded(event.sender), event.to)
-        keep = None
+        fragment = Fragment(
+            account.name,
+            link.label,
+            key[1],
+            event.to,
+            header.reference,
+            header.total,
+            header.number,
+            header.width,
+            event.coding,
+            header.rest,
+            event.identity,
+            at,
+        )
+        keep = raw = None
         if header.total > 1:
-            fragment = Fragment(
-                account.name,
-                link.label,
-                key[1],
-                event.to,
-                header.reference,
-                header.total,
-                header.number,
-                header.width,
-                event.coding,
-                header.rest,
-                event.identity,
-                at,
-            )
             raw = msgspec.msgpack.encode(fragment)
             keep = blake2b(raw, digest_size=16).digest()
-            c.entries.keeps.append((KIND, keep, at, raw))
         token = Token(event.identity, link.label, at, keep)
         joined = self.joiner.add(key, header, event.coding, at, token)
         if joined is not None:
             self._publish(joined, c)
+        elif keep is not None and raw is not None:
+            c.entries.keeps.append((KIND, keep, at, raw))
 
     def restore(self, kept: Sequence[tuple[bytes, float, bytes]], c: Changes) -> None:
         """Parts that waited when the daemon stopped."""

@@ -382,6 +382,15 @@ class Ledger:
             self._one("select coalesce(max(value), 0) from counter where name = 'last_seq'"),
         )
 
+    def starts(self) -> int:
+        """How often the ledger was opened for work, now included; durable when it returns."""
+        sql = (
+            "insert into counter values ('starts', 1)"
+            " on conflict (name) do update set value = value + 1 returning value"
+        )
+        value: int = self._db.execute(sql).fetchall()[0][0]
+        return value
+
     def claims(self) -> list[tuple[int, float, bytes]]:
         """id, when, mids."""
         return self._db.execute("select id, at, mids from claim order by id").fetchall()

@@ -100,6 +100,7 @@ class Link(asyncio.Protocol):
         self._timer_at: float | None = None
         self._writable = True
         self._dirty = False
+        self._ending = False
 
     # What the owner asks
 
@@ -232,7 +233,9 @@ class Link(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         reason = str(exc) if exc else "the peer closed the connection"
-        self.quiet = exc is None and self.session.unanswered == 0
+        # Not when the session itself gave up: then it owed nothing any more, but ended for trouble.
+        gave_up = self.session.state is State.CLOSED
+        self.quiet = exc is None and not gave_up and self.session.unanswered == 0
         events = self.session.lost(reason)
         if events:
             self._tell(events, self.loop.time())
@@ -278,6 +281,13 @@ class Link(asyncio.Protocol):
             transport.write(data)
         if self.session.state is State.CLOSED:
             transport.close()
+            if not self._ending and transport.get_write_buffer_size():
+                # The last words wait for a peer that may never read them.
+                self._ending = True
+                if self._timer is not None:
+                    self._timer.cancel()
+                within = self.session.limits.bind_within
+                self._timer = self.loop.call_later(within, transport.abort)
             return
         self._arm()
 

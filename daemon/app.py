@@ -24,7 +24,7 @@ from .carriers import listener as listener_of
 from .carriers import maker
 from .changes import Changes
 from .claims import Claims
-from .clock import Stamps, wall
+from .clock import Stamps, host, wall
 from .codes.lookup import Codes
 from .config import Address, Config
 from .correlate import Correlate
@@ -223,7 +223,7 @@ class App:
         )
 
     def _clock(self) -> Clock:
-        return Clock(wall() - self.loop.time(), self.config.daemon.timezone)
+        return Clock(host() - self.loop.time(), self.config.daemon.timezone)
 
     # Running
 

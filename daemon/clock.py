@@ -1,8 +1,7 @@
 """The two clocks of the daemon.
 
-Every deadline is on the loop's monotonic clock, so that a jump of the wall clock moves none.  What
-people and carriers read, and what must mean something after a restart, is wall time: seconds since
-1970.
+Every deadline runs on monotonic time, so that setting the host's clock moves none.  What people
+read, and what must mean something after a restart, is wall time: seconds since 1970.
 """
 
 from __future__ import annotations
@@ -50,6 +49,27 @@ class Stamps:
         return f"{known[0]}.{millisecond:03d}{known[1]}"
 
 
+_anchor = time.time() - time.monotonic()
+FOLLOWS = 0.1
+"""How much of every second the daemon's time may run after a host's clock that was set."""
+
+
 def wall() -> float:
-    """Seconds since 1970."""
+    """Seconds since 1970, steady: what the host's clock said at start, carried on by the
+    monotonic clock, so that no deadline is misled when somebody sets the host's.
+    """
+    return _anchor + time.monotonic()
+
+
+def host() -> float:
+    """Seconds since 1970 by the host's own clock: what a carrier compares a login's stamp with."""
     return time.time()
+
+
+def follow(seconds: float) -> float:
+    """`seconds` have passed: run a little after the host's clock; returns how far away it is."""
+    global _anchor
+    away = host() - wall()
+    step = seconds * FOLLOWS
+    _anchor += min(max(away, -step), step)
+    return away

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from .alarms import AHEAD, Alarms
 from .broker.base import Source
 from .changes import Changes
-from .clock import wall
+from .clock import follow, wall
 from .engine import Engine
 from .inbound import Inbound
 from .offsets import Offsets
 from .recall import revive_all
 from .status import Status
 from .tally import Tally
+
+log = structlog.get_logger()
 
 TICK = 0.1
 LOOK_AHEAD_EVERY = 2.0
@@ -44,6 +48,7 @@ class Ticker:
         self.status = status
         self.tally = tally
         self.now = now
+        self._host_set = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -51,6 +56,7 @@ class Ticker:
         next_look = next_reports = next_commit = before
         while True:
             now = self.now()
+            self._follow_host(now - before)
             at = wall()
             if now >= next_look:
                 next_look = now + LOOK_AHEAD_EVERY
@@ -70,6 +76,15 @@ class Ticker:
             next_at = self.alarms.next_at()
             sleep = TICK if next_at is None else min(TICK, max(0.002, next_at - wall()))
             await asyncio.sleep(sleep)
+
+    def _follow_host(self, seconds: float) -> None:
+        away = follow(seconds)
+        if abs(away) >= 1.0 and not self._host_set:
+            log.warning(
+                "the host's clock was set; times follow slowly, a restart takes it over",
+                seconds=round(away),
+            )
+        self._host_set = abs(away) >= 1.0
 
     def commit_offsets(self) -> None:
         positions = self.offsets.moved()

@@ -17,7 +17,7 @@ are easier to check against two specifications than one list with conditions.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
@@ -29,6 +29,8 @@ class Fixed:
     """Always the same size: one Struct code and, for some kinds, a conversion each way."""
 
     converts = False
+    hidden = False
+    """Whether nobody may see the value, in whatever is printed."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -68,10 +70,24 @@ class Text(Fixed):
 
 
 class Secret(Text):
-    """A password: never shown."""
+    """A password: never shown, not in errors either."""
+
+    hidden = True
+
+    def put(self, value: str) -> bytes:
+        return unseen(super().put, value)
 
     def show(self, name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, "***"
+
+
+def unseen(put: Callable[[str], bytes], value: str) -> bytes:
+    """What `put` makes of a password; its errors would quote it."""
+    try:
+        return put(value)
+    except ValueError:
+        reason = f"{len(value)} characters that do not fit the field, or are not in Latin-1"
+    raise ValueError(reason)
 
 
 class Octets(Fixed):
@@ -100,6 +116,7 @@ class Sized:
     """
 
     status = 0
+    hidden = False
 
     def put(self, value: Any) -> bytes:
         raise NotImplementedError
@@ -186,13 +203,6 @@ class CString(Sized):
                 raise IndexError
             raise ValueError(f"no NUL within {self.size} octets")
         return buf[at:end].decode("latin-1"), end + 1
-
-
-class SecretCString(CString):
-    """A password: never shown."""
-
-    def show(self, name: str, value: Any) -> Iterator[tuple[str, Any]]:
-        yield name, "***"
 
 
 class Rest(Sized):
@@ -364,6 +374,13 @@ class Body:
             raise DecodeError(f"{cls.__name__}.{exc}", offset=at, status=status) from exc
         return cls(*values)
 
+    def __repr__(self) -> str:
+        said = [
+            f"{name}={'***' if kind.hidden else repr(getattr(self, name))}"
+            for name, kind in self._kinds.items()
+        ]
+        return f"{type(self).__name__}({', '.join(said)})"
+
     def show(self) -> dict[str, Any]:
         """The fields as `carrierd decode --json` prints them."""
         shown: dict[str, Any] = {}
@@ -378,7 +395,7 @@ B = TypeVar("B", bound=Body)
 @dataclass_transform(kw_only_default=True)
 def body(cls: type[B]) -> type[B]:
     """Makes a slotted dataclass and its wire plan out of annotated fields."""
-    made = dataclass(slots=True)(cls)
+    made = dataclass(slots=True, repr=False)(cls)
     hints = get_type_hints(made, include_extras=True)
     plan: list[_Run | _One] = []
     kinds: dict[str, Fixed | Sized] = {}

@@ -90,12 +90,13 @@ class CmppGateway(GatewaySession):
     def admit(self, ticket: Any, now: float) -> None:
         if self.state is not State.BINDING:
             return
-        sequence, login, version, proof = ticket
+        sequence, login, _, proof = ticket
         if not self.rules.msg_src:
             rules = self.rules
             self.rules = Rules(rules.access_number, rules.service_id, msg_src=login)
         self._answer_login(sequence, 0, self._proof(login, proof))
-        self._bound(version, now, login)
+        # Not the ticket's: the owner may admit a client whose version nobody knows.
+        self._bound(pdus.V3 if self._wide else pdus.V2, now, login)
 
     def refuse(self, ticket: Any, status: int) -> None:
         if self.state is State.BINDING:

@@ -20,6 +20,7 @@ from ..wire import (
     Tlv,
     Tlvs,
     body,
+    unseen,
 )
 from . import status
 from .tlvs import NAMES
@@ -70,7 +71,12 @@ class Bounded(CString):
 
 
 class Password(Bounded):
-    """Never shown."""
+    """Never shown, not in errors either."""
+
+    hidden = True
+
+    def put(self, value: str) -> bytes:
+        return unseen(super().put, value)
 
     def show(self, name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, "***"

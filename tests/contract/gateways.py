@@ -280,6 +280,10 @@ class Gateway:
             connection.close()
 
     @property
+    def listening(self) -> bool:
+        return self._server is not None
+
+    @property
     def bound(self) -> list[Connection]:
         return [c for c in self.connections if c.bound]
 

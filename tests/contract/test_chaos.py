@@ -137,7 +137,7 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
             account.far.calm = True  # type: ignore[attr-defined]
             for gateway in account.gateways:
                 gateway.frozen = False
-                if gateway._server is None:
+                if not gateway.listening:
                     await gateway.start()
         assert w.daemon.process is not None
         if w.daemon.process.returncode is not None:
@@ -163,7 +163,6 @@ async def test_every_message_reaches_its_one_end_whatever_happens(tmp_path: Path
             status = await w.daemon.status() if missing else None
             text = json.dumps([shown, status], ensure_ascii=False, indent=1)
             assert missing == [], f"{len(missing)} of {len(names)}: {text}"
-        print(Counter((e["carrier"], e["state"], e["code"]) for e in ends().values()), w.daemon.log)
         by_number: dict[str, list[Submit]] = {}
         for account in accounts:
             for submit in account.far.submits:

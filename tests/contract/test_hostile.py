@@ -23,7 +23,7 @@ from .world import Account, World, job, node, number, world
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = "测试长短信" * 30
 scene = Together("world")
-alone = Together("tmp_path", at_once=3)
+alone = Together("tmp_path", at_once=4)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -356,6 +356,37 @@ async def test_a_split_never_cuts_a_surrogate_pair(four: World) -> None:
     assert "".join(s.text for s in parts) == text
 
 
+async def test_times_are_taken_in_every_form_of_the_rfc(four: World) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=2)
+    forms = ["%Y-%m-%dt%H:%M:%Sz", "%Y-%m-%dT%H:%M:%S.123456789+08:00", "%Y-%m-%dT%H:%M:%S-00:00"]
+    jobs = [job(number(), expires_at=ahead.strftime(form)) for form in forms]
+    await four.daemon.send(*jobs)
+    for one in jobs:
+        await delivered(four, one)
+    wrong_ones = [
+        "%Y-%m-%dT%H:%M+08:00",
+        "%Y%m%dT%H%M%SZ",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-13-%dT%H:%M:%SZ",
+    ]
+    values = [wrong(expires_at=ahead.strftime(form)) for form in wrong_ones]
+    assert {record["field"] for record in await dead(four, *values)} == {"expires_at"}
+
+
+async def test_a_dead_record_without_a_key_has_none(four: World) -> None:
+    await dead(four, b"nothing")
+    assert four.daemon.published["dead"][-1].key is None
+
+
+async def test_produced_is_the_records_own_time(four: World) -> None:
+    before = datetime.now(CHINA)
+    one = job(number())
+    await four.daemon.send(one)
+    last = await delivered(four, one)
+    produced = datetime.fromisoformat(last["times"]["produced"])
+    assert abs(produced - before) < timedelta(milliseconds=200)
+
+
 async def test_unknown_prefixes_are_counted(four: World) -> None:
     before = await four.daemon.metric("carrierd_unknown_prefix_total")
     one = job("15400000077")

@@ -14,7 +14,7 @@ from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-alone = Together("tmp_path", at_once=3)
+alone = Together("tmp_path", at_once=4)
 
 COUNTERS = {
     "carrierd_jobs_total": {"topic", "outcome"},

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = "测试长短信" * 30
 ANSWER, HOLD = 0.6, 0.6
 scene = Together("world")
-alone = Together("tmp_path", at_once=3)
+alone = Together("tmp_path", at_once=4)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

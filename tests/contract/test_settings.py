@@ -17,7 +17,7 @@ from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-alone = Together("tmp_path", at_once=3)
+alone = Together("tmp_path", at_once=4)
 LONG = "测试长短信" * 30
 
 
@@ -274,6 +274,19 @@ async def test_secrets_come_from_files_and_the_environment(
     async with world(tmp_path / "d", by_file, by_env):
         assert by_file.gateway.bound
         assert by_env.gateway.bound
+
+
+@alone()
+async def test_an_id_is_forgotten_after_its_time(tmp_path: Path) -> None:
+    account = Account("m", "cmpp", "mobile")
+    async with world(tmp_path, account, daemon={"remember_ids": 2.0}, check=False) as w:
+        one = job(number())
+        await w.daemon.send(one)
+        await w.daemon.final(f"{one['id']}/0")
+        await asyncio.sleep(3.0)
+        await w.daemon.send({**one, "text": "other"})
+        await until(lambda: len(account.far.to(one["to"])) == 2, 3.0, "the id's second use")
+        assert w.daemon.published["dead"] == []
 
 
 @alone()

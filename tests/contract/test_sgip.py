@@ -17,7 +17,7 @@ from .together import Together
 from .world import Account, World, job, number, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-alone = Together("tmp_path", at_once=3)
+alone = Together("tmp_path", at_once=4)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

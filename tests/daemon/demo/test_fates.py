@@ -23,7 +23,15 @@ def event(job: str, state: str = "delivered", **more: Any) -> Record:
         "answered": "2026-11-22T08:00:00.065+08:00",
         "reported": "2026-11-22T08:00:01.065+08:00",
     }
-    value = {"job": job, "state": state, "final": final, "parts": 1, "times": times} | more
+    value = {
+        "job": job,
+        "state": state,
+        "final": final,
+        "code": "DELIVRD",
+        "parts": 1,
+        "attempts": 1,
+        "times": times,
+    } | more
     return Record("sms.reports", 0, 0, job.encode(), orjson.dumps(value), None, 0.0)
 
 
@@ -48,6 +56,35 @@ def test_a_second_final_event_is_counted_and_changes_nothing() -> None:
     assert (fates.settled, fates.again) == (1, 1)
     assert fates.states == {"undelivered": 1}
     assert fates.delivered_parts() == 0
+
+
+def test_the_same_final_event_again_is_no_contradiction_and_another_one_is() -> None:
+    fates = Fates("r", 1)
+    fates.read([event("r-0"), event("r-0")])
+    assert (fates.again, fates.contradicted) == (1, 0)
+    for number, other in enumerate(({"state": "expired"}, {"code": "MK:1"}, {"attempts": 2}), 1):
+        fates.read([event("r-0", **other)])
+        assert (fates.again, fates.contradicted) == (number + 1, number)
+    assert fates.attempts[0] == 1
+
+
+def test_what_is_uncertain_is_open_until_its_final_event() -> None:
+    fates = Fates("r", 3)
+    fates.read([event("r-0", "uncertain"), event("r-1", "uncertain"), event("r-2", "accepted")])
+    assert (fates.open_doubts, fates.settled) == (2, 0)
+    fates.read([event("r-1")])
+    assert (fates.open_doubts, fates.settled) == (1, 1)
+
+
+def test_what_was_never_sent_is_not_missed() -> None:
+    fates = Fates("r", 100)
+    fates.read([event("r-1", parts=3)])
+    fates.cut(2)
+    assert (fates.count, fates.settled, list(fates.final)) == (2, 1, [0, 1])
+    assert fates.delivered_parts() == 3
+    assert len(fates.took("received", "submitted")) == 1
+    fates.read([event("r-2")])
+    assert fates.strangers == 1
 
 
 def test_a_time_that_is_unknown_is_left_out() -> None:

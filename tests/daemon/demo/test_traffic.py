@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from pathlib import Path
@@ -31,6 +32,27 @@ def test_every_carrier_gets_every_text_in_turn_and_no_number_twice() -> None:
         seen.add((traffic.carrier(index), job.text, job.signature))
         numbers.add(job.to[0])
     assert len(seen) == len(numbers) == len(CARRIERS) * len(MIXED)
+
+
+async def test_an_offer_that_is_stopped_tells_what_was_sent(tmp_path: Path) -> None:
+    broker = LocalBroker(tmp_path)
+    await broker.create([Topic("jobs")])
+    outlet, tail = broker.outlet(["jobs"]), broker.tail("jobs")
+    await outlet.start()
+    await tail.start()
+    stop = asyncio.Event()
+    offering = asyncio.create_task(
+        offer(Traffic("r", CARRIERS), outlet, "jobs", 1_000_000, 200.0, stop)
+    )
+    records = await tail.take(1, 5.0)
+    stop.set()
+    due = await offering
+    while len(records) < len(due) and (more := await tail.take(500, 5.0)):
+        records += more
+    assert 1 <= len(due) < 1_000_000
+    assert len(records) == len(due)
+    await tail.close()
+    await outlet.close()
 
 
 async def test_jobs_leave_at_their_rate_and_all_are_stored(tmp_path: Path) -> None:

@@ -337,7 +337,9 @@ def configured(*accounts: Terms, hold: float = 10.0, then: str = "resend") -> st
 
 def stand_still(monkeypatch: Any, desk: Desk) -> None:
     """Wall time is what the desk says."""
-    monkeypatch.setattr(clock, "time", SimpleNamespace(time=lambda: desk.at))
+    at = SimpleNamespace(time=lambda: desk.at, monotonic=lambda: desk.at)
+    monkeypatch.setattr(clock, "time", at)
+    monkeypatch.setattr(clock, "_anchor", 0.0)
 
 
 __all__ = ["Bound", "Desk", "Fate", "Ledger", "Message", "Peer", "Terms", "configured"]

@@ -1,0 +1,84 @@
+"""The doors of a daemon that is otherwise still: its SGIP listener and its HTTP endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.listen import Listener
+from tests.contract.process import free_port, until
+from tests.contract.sgip import Caller
+from tests.daemon.engine.desk import Desk, Terms, configured
+
+LOGIN_WITHIN = 0.4
+PASSWORD = "n0b0dySees"
+LISTEN = """
+node_id = 3025112345
+corp_id = "12345"
+listen = "127.0.0.1:{port}"
+listen_login = "smg"
+listen_password = "{password}"
+listen_allow = ["127.0.0.1/32"]
+answer_within = {within}
+"""
+
+
+@dataclass
+class Doors:
+    desk: Desk
+    listener: Listener
+    bugs: list[Any] = field(default_factory=list)
+    """Exceptions that reached the event loop."""
+    callers: list[Caller] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.listener.port
+
+    async def dial(self, source: str | None = None) -> Caller:
+        caller = await Caller.dial(self.port, source=source)
+        self.callers.append(caller)
+        return caller
+
+    async def logged_in(self) -> Caller:
+        caller = await self.dial()
+        assert await caller.bind("smg", PASSWORD) == 0
+        return caller
+
+    async def empty(self) -> None:
+        """Until no connection is left."""
+        await until(lambda: not self.listener.links, 3.0, "no connection left")
+
+
+@pytest.fixture
+async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
+    extra = LISTEN.format(port=free_port(), password=PASSWORD, within=LOGIN_WITHIN)
+    desk = Desk(tmp_path / "state", configured(Terms(protocol="sgip", extra=extra)))
+    await desk.start()
+    (listener,) = desk.app.listeners
+    opened = Doors(desk, listener)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: opened.bugs.append(context))
+    await listener.start()
+    yield opened
+    for caller in opened.callers:
+        caller.writer.transport.abort()
+    try:
+        async with asyncio.timeout(5.0):
+            await listener.stop()
+    finally:
+        await desk.close()
+    assert opened.bugs == []
+
+
+@pytest.fixture
+async def http(doors: Doors) -> AsyncIterator[int]:
+    """The port of /metrics and the others."""
+    await doors.desk.app.http.start("127.0.0.1", 0)
+    yield doors.desk.app.http.port
+    await doors.desk.app.http.stop()

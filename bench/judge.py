@@ -10,10 +10,12 @@ from typing import Any
 
 from daemon.demo.fates import Fates
 from daemon.demo.stage import Stage
-from daemon.demo.traffic import Traffic
+from daemon.demo.traffic import INDEX_DIGITS, Traffic
 
 AT_ONCE = 5_000
-SETTLE_WITHIN = 10.0
+SETTLE_WITHIN = 20.0
+QUIET = 2.0
+"""Seconds without anything new at the gateways after which nothing more is expected."""
 LOOK_EVERY = 0.1
 
 
@@ -25,18 +27,24 @@ class Verdict:
     """Messages without a final event, and parts said to be delivered that no gateway has seen."""
     twice: int
     """Parts that reached gateways as two submits, throttled and refused ones not counted."""
+    twice_answered: int
+    """Of these, those whose first submit the gateway had answered before the second came."""
+    twice_unsaid: int
+    """Of the thousand latest per account, those whose message's record speaks of one attempt."""
     undelivered: int
     """Final events other than `delivered`."""
     repeated: int
     """Final events beyond a message's first."""
+    contradicted: int
+    """Of these, those that say something else than the first."""
     faults: int
-    """Submits that a gateway found fault with."""
+    """What a gateway found fault with; that a connection was lost is none."""
     parts: int
 
 
-async def judge(stage: Stage, fates: Fates, traffic: Traffic) -> Verdict:
-    """When nothing is on its way any more."""
-    counts = await _settled(stage)
+async def judge(stage: Stage, fates: Fates, traffic: Traffic, quiet: float = QUIET) -> Verdict:
+    """When nothing is on its way any more; a hold in doubt is longer than the usual `quiet`."""
+    counts = await _settled(stage, quiet)
     accounts: Mapping[str, Any] = counts["accounts"]
     missing = fates.count - fates.settled
     for place, name in enumerate(traffic.carriers):
@@ -46,22 +54,45 @@ async def judge(stage: Stage, fates: Fates, traffic: Traffic) -> Verdict:
     return Verdict(
         lost=missing,
         twice=totals["twice"],
+        twice_answered=totals["twice_answered"],
+        twice_unsaid=sum(
+            fates.attempts[int(copy["to"][-INDEX_DIGITS:])] < 2
+            for name in traffic.carriers
+            for copy in accounts[name]["copies"]
+        ),
         undelivered=fates.settled - fates.states["delivered"],
         repeated=fates.again,
-        faults=sum(totals["faults"].values()) + totals["malformed"],
+        contradicted=fates.contradicted,
+        faults=sum(count for why, count in totals["faults"].items() if not torn(why)),
         parts=totals["parts"],
     )
 
 
-async def _settled(stage: Stage) -> dict[str, Any]:
-    """The gateways' counts once the daemon has taken every report, or takes no more."""
-    give_up = time.monotonic() + SETTLE_WITHIN
+def torn(why: str) -> bool:
+    """Whether a gateway's complaint is only that a connection ended without a goodbye."""
+    return why.startswith(("closed: connection lost", "closed: [Errno "))
+
+
+async def _settled(stage: Stage, quiet: float) -> dict[str, Any]:
+    """The gateways' counts once the daemon has taken every report, or takes no more.
+
+    A report that was on a connection when that broke is sent again, so that fewer are taken than
+    were sent: there it is silence that tells.
+    """
+    now = time.monotonic()
+    give_up, silent_from = now + SETTLE_WITHIN + quiet, now
+    before = (-1, -1, -1)
     while True:
         counts = await stage.counts()
         totals = counts["totals"]
-        if totals["reports_taken"] >= totals["reports"] and not totals["waiting"]:
+        told = totals["reports_taken"] >= totals["reports"] and not totals["waiting"]
+        if told and quiet <= QUIET:
             return counts
-        if time.monotonic() >= give_up:
+        now = time.monotonic()
+        seen = (totals["submits"], totals["reports"], totals["reports_taken"])
+        if seen != before:
+            before, silent_from = seen, now
+        if now >= give_up or (now - silent_from >= quiet and not totals["waiting"]):
             return counts
         await asyncio.sleep(LOOK_EVERY)
 

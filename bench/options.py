@@ -21,6 +21,14 @@ class Options:
     """Messages of the largest backlog."""
     full: bool = False
     protocols: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    """By name, see bench.faults."""
+    kills: int | None = None
+    terms: int | None = None
+    """Restarts by SIGTERM."""
+    hours: float | None = None
+    compress: float | None = None
+    """Every configured duration is divided by this."""
     note: Callable[[str], None] = lambda text: None
     """Told what is being done, for people who wait."""
 

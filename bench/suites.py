@@ -19,14 +19,19 @@ from daemon.broker.base import BrokerError
 from daemon.demo.settings import LINES
 from daemon.demo.stage import StageError
 
+from .faults import BACKLOG, FAILOVER
 from .options import BenchError, Options
 from .result import Result, describe
 
 SUITES = {
     "contract": "the contract's rate over all four protocols: seconds, latencies, losses",
     "throughput": "messages a second from broker to broker; CPU, memory and how they grow",
+    "failover": "nodes killed, frozen, refusing, throttling, a carrier gone: outage, losses, rate",
+    "crash": "the daemon killed and stopped under load again and again: losses, copies",
+    "soak": "the contract's rate with fault after fault: memory, losses, copies",
 }
 PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
+FAULTS = (*FAILOVER, BACKLOG)
 FAILED = 1
 TERMINATED = 143
 """As shells report a process that SIGTERM ended."""
@@ -54,19 +59,45 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where state directories are made: their disk is measured too (default: $TMPDIR)",
     )
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of each measured run")
-    parser.add_argument("--repeats", type=_count, metavar="N", help="throughput: runs of each kind")
     parser.add_argument(
-        "--most", type=_count, metavar="N", help="throughput: messages of the largest backlog"
+        "--repeats", type=_count, metavar="N", help="throughput: runs of each kind; failover: pairs"
     )
     parser.add_argument(
-        "--full", action="store_true", help="throughput: backlogs up to a million messages"
+        "--most",
+        type=_count,
+        metavar="N",
+        help="throughput, failover: messages of the largest backlog",
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="throughput, failover: backlogs up to a million messages;"
+        " crash: 50 kills, 20 restarts",
     )
     parser.add_argument(
         "--protocols",
         type=_protocols,
         default=(),
         metavar="P,…",
-        help=f"throughput: only these of {', '.join(PROTOCOLS)}",
+        help=f"throughput, failover: only these of {', '.join(PROTOCOLS)}",
+    )
+    parser.add_argument(
+        "--faults",
+        type=_faults,
+        default=(),
+        metavar="F,…",
+        help=f"failover: only these of {', '.join(FAULTS)}",
+    )
+    parser.add_argument(
+        "--kills", type=_count, metavar="N", help="crash: SIGKILLs in each of two runs (5)"
+    )
+    parser.add_argument("--terms", type=_count, metavar="N", help="crash: restarts by SIGTERM (5)")
+    parser.add_argument("--hours", type=_hours, metavar="H", help="soak: of its time (4)")
+    parser.add_argument(
+        "--compress",
+        type=_compress,
+        metavar="K",
+        help="soak: hours and every configured duration are divided by this (16)",
     )
 
 
@@ -81,6 +112,11 @@ def run(args: argparse.Namespace) -> int:
         most=args.most,
         full=args.full,
         protocols=args.protocols,
+        faults=args.faults,
+        kills=args.kills,
+        terms=args.terms,
+        hours=args.hours,
+        compress=args.compress,
         note=lambda text: console.print(text, style="dim", soft_wrap=True),
     )
     measure = cast(Measure, importlib.import_module(f"bench.{args.suite}").measure)
@@ -122,6 +158,28 @@ def _count(text: str) -> int:
     if not 1 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 10000000")
     return value
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0.01 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 0.01 to 1000")
+    return value
+
+
+def _compress(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 60")
+    return value
+
+
+def _faults(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in FAULTS:
+            raise argparse.ArgumentTypeError(f"{name!r}: allowed are {', '.join(FAULTS)}")
+    return names
 
 
 def _protocols(text: str) -> tuple[str, ...]:

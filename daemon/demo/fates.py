@@ -26,7 +26,12 @@ class Fates:
         self.final = bytearray(count)
         """How many final events each message has; 255 stands for more too."""
         self.delivered = bytearray(count)
+        self.doubted = bytearray(count)
+        """Whether an event said that the message is uncertain."""
         self.parts = array("H", bytes(2 * count))
+        self.attempts = bytearray(count)
+        """Of the final event; 0 where there is none."""
+        self._first = array("q", bytes(8 * count))
         self.times = {name: array("d", [math.nan]) * count for name in TIMES}
         """Seconds since 1970, of the final event; NaN where it has none."""
         self.states: Counter[str] = Counter()
@@ -35,6 +40,8 @@ class Fates:
         """Messages with a final event."""
         self.again = 0
         """Final events beyond a message's first."""
+        self.contradicted = 0
+        """Of these, those that say something else than the first."""
         self.strangers = 0
         """Events of messages that were not sent."""
 
@@ -44,16 +51,20 @@ class Fates:
         for record in records:
             if b'"final":true' in record.value:
                 self._final(orjson.loads(record.value))
+            elif b'"state":"uncertain"' in record.value:
+                index = self._index(orjson.loads(record.value))
+                if index is not None:
+                    self.doubted[index] = 1
         return self.settled - before
 
     def _final(self, event: dict[str, Any]) -> None:
-        number = event["job"].removeprefix(self._prefix)
-        index = int(number) if number.isdecimal() else self.count
-        if index >= self.count:
-            self.strangers += 1
+        index = self._index(event)
+        if index is None:
             return
+        says = hash((event["state"], event["code"], event["attempts"]))
         if self.final[index]:
             self.again += 1
+            self.contradicted += says != self._first[index]
             self.final[index] = min(255, self.final[index] + 1)
             return
         self.final[index] = 1
@@ -62,9 +73,36 @@ class Fates:
         self.states[state] += 1
         self.delivered[index] = state == "delivered"
         self.parts[index] = event["parts"]
+        self.attempts[index] = event["attempts"]
+        self._first[index] = says
         for name, stamp in event["times"].items():
             if stamp is not None:
                 self.times[name][index] = datetime.fromisoformat(stamp).timestamp()
+
+    def _index(self, event: dict[str, Any]) -> int | None:
+        number = event["job"].removeprefix(self._prefix)
+        index = int(number) if number.isdecimal() else self.count
+        if index < self.count:
+            return index
+        self.strangers += 1
+        return None
+
+    @property
+    def open_doubts(self) -> int:
+        """Messages that are uncertain and have no final event."""
+        pairs = zip(self.doubted, self.final, strict=True)
+        return sum(1 for doubted, final in pairs if doubted and not final)
+
+    def cut(self, count: int) -> None:
+        """No more than the first `count` messages were sent after all."""
+        for each in (
+            *(self.final, self.delivered, self.doubted),
+            *(self.parts, self.attempts, self._first),
+        ):
+            del each[count:]
+        for times in self.times.values():
+            del times[count:]
+        self.count = count
 
     def delivered_parts(self, which: slice = slice(None)) -> int:
         """What must have reached a gateway, if the reports are true."""

@@ -58,6 +58,14 @@ class Child:
                 process.kill()
         return await process.wait()
 
+    async def kill(self) -> None:
+        """SIGKILL: it gets to do nothing more.  One that has ended already stays so."""
+        process = self._process
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
     def said(self) -> str:
         """The end of what it wrote."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,9 @@ class Settings:
     rate: float = 200.0
     window: int = 16
     binds: int = 1
+    """Per node."""
+    nodes: int = 1
+    """Per account, of equal priority: `mobile-1`, `mobile-2` and so on."""
     delay: float = 0.0
     """From a submit to its answer."""
     report_delay: float = 0.0
@@ -60,7 +63,10 @@ class Settings:
     @property
     def ports(self) -> int:
         """How many a file of these settings needs."""
-        return 3 + len(self.carriers)
+        return 3 + len(self.carriers) * self.nodes
+
+    def node_names(self, carrier: str) -> list[str]:
+        return [f"{carrier}-{number}" for number in range(1, self.nodes + 1)]
 
     def parameters(self) -> dict[str, Value]:
         """What decides about a figure, for whoever wants to measure it again."""
@@ -69,6 +75,7 @@ class Settings:
             "broker": f"Kafka at {self.bootstrap}" if self.bootstrap else "local",
             "account rate": self.rate,
             "window": self.window,
+            "nodes": self.nodes,
             "binds": self.binds,
             "answer delay": self.delay,
             "report delay": self.report_delay,
@@ -96,18 +103,17 @@ class Settings:
                 "report_window": self.report_window,
             },
         }
-        for name, port in zip(self.carriers, gateways, strict=True):
+        nodes: list[tuple[str, Mapping[str, Value]]] = []
+        free = iter(gateways)
+        for name in self.carriers:
             sections[f"accounts.{name}"] = self._account(name, listen)
-            sections[f"[accounts.{name}.nodes]"] = {
-                "name": f"{name}-1",
-                "host": HOST,
-                "port": port,
-                "binds": self.binds,
-            }
+            for node in self.node_names(name):
+                place: dict[str, Value] = {"name": node, "host": HOST, "port": next(free)}
+                nodes.append((f"[accounts.{name}.nodes]", place | {"binds": self.binds}))
         for section, keys in self.more.items():
             sections.setdefault(section, {}).update(keys)
         path = directory / "carrierd.toml"
-        path.write_text("\n".join(_toml(sections)), encoding="utf-8")
+        path.write_text("\n".join(_toml([*sections.items(), *nodes])), encoding="utf-8")
         path.chmod(0o600)
         return path
 
@@ -140,8 +146,8 @@ class Settings:
         return account
 
 
-def _toml(sections: Mapping[str, Mapping[str, Value]]) -> Iterator[str]:
-    for name, keys in sections.items():
+def _toml(sections: Iterable[tuple[str, Mapping[str, Value]]]) -> Iterator[str]:
+    for name, keys in sections:
         yield f"[{name}]"
         for key, value in keys.items():
             # Of these types JSON's spelling is TOML's too.

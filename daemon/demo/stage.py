@@ -100,6 +100,10 @@ class Stage:
     async def start_daemon(self) -> None:
         """Returns when every carrier can be sent to.  Raises StageError."""
         await self.daemon.start()
+        await self.daemon_ready()
+
+    async def daemon_ready(self) -> None:
+        """Of one that was started.  Raises StageError."""
         await self._up(self.daemon, f"{self.url}/readyz")
 
     async def stop_daemon(self) -> int:
@@ -118,13 +122,13 @@ class Stage:
         )
         return counts
 
+    async def fault(self, node: str, **changes: Any) -> None:
+        """POST /faults of `carrierd simulate`; `node` is account/node, an account or `*`."""
+        await self._post("faults", {"node": node, **changes})
+
     async def write_in(self, account: str, sender: str, text: str) -> None:
         """A subscriber writes to the account's access number."""
-        assert self._http is not None, "inside `async with`"
-        body = orjson.dumps({"account": account, "from": sender, "text": text})
-        async with self._http.post(self._control("mo"), data=body) as response:
-            if response.status != 200:
-                raise StageError(f"POST /mo: {response.status} {await response.text()}")
+        await self._post("mo", {"account": account, "from": sender, "text": text})
 
     def watch(self) -> None:
         """Raises StageError when one of the processes has ended by itself."""
@@ -138,6 +142,12 @@ class Stage:
         listen = self.config.simulate.listen
         assert listen is not None, "the file names one"
         return f"http://{HOST}:{listen.port}/{path}"
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        assert self._http is not None, "inside `async with`"
+        async with self._http.post(self._control(path), data=orjson.dumps(body)) as response:
+            if response.status != 200:
+                raise StageError(f"POST /{path}: {response.status} {await response.text()}")
 
     async def _get(self, url: str) -> bytes:
         assert self._http is not None, "inside `async with`"

@@ -16,6 +16,9 @@ from .settings import LINES
 AT_ONCE = 500
 """Jobs per publish."""
 
+INDEX_DIGITS = 8
+"""The end of a recipient's number is that of the message."""
+
 SIGNATURE = "示例"
 ONE_PART = (("您的验证码是 836251，五分钟内有效。如非本人操作，请忽略本短信。", SIGNATURE),)
 """Texts and their signatures."""
@@ -56,7 +59,7 @@ class Traffic:
         text, signature = self.texts[index // carriers % len(self.texts)]
         value = {
             "id": name,
-            "to": f"{self._prefixes[index % carriers]}{index:08d}",
+            "to": f"{self._prefixes[index % carriers]}{index:0{INDEX_DIGITS}d}",
             "text": text,
         }
         if signature is not None:
@@ -68,9 +71,15 @@ class Traffic:
 
 
 async def offer(
-    traffic: Traffic, outlet: Outlet, topic: str, count: int, rate: float
+    traffic: Traffic,
+    outlet: Outlet,
+    topic: str,
+    count: int,
+    rate: float,
+    stop: asyncio.Event | None = None,
 ) -> array[float]:
-    """Publish `count` jobs at `rate` per second, whatever becomes of them.
+    """Publish `count` jobs at `rate` per second, whatever becomes of them; fewer when `stop` is
+    set before.
 
     Returns when each should have gone, in seconds since 1970.  A publish that is slow makes the
     next one larger and nothing later: what waits is measured, not hidden.
@@ -78,7 +87,7 @@ async def offer(
     start = time.time()
     due = array("d", (start + index / rate for index in range(count)))
     sent = 0
-    while sent < count:
+    while sent < count and not (stop is not None and stop.is_set()):
         now = time.time()
         ready = min(count, sent + AT_ONCE, int((now - start) * rate) + 1)
         if ready > sent:
@@ -86,4 +95,4 @@ async def offer(
             sent = ready
         else:
             await asyncio.sleep(max(0.0, due[sent] - now))
-    return due
+    return due[:sent]

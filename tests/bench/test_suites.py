@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,44 @@ def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
         env={**os.environ, "TMPDIR": str(directory)},
         timeout=WITHIN,
     )
+
+
+FAULTS = {
+    "failover": ("--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip"),
+    "crash": ("--kills", "3", "--terms", "2"),
+    "soak": ("--hours", "0.1", "--compress", "18"),
+}
+
+Run = tuple[subprocess.Popen[bytes], Path]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
+    """The fault suites, all at once: they mostly wait, and nothing here is timed."""
+    started: dict[str, Run] = {}
+    try:
+        for suite, arguments in FAULTS.items():
+            directory = tmp_path_factory.mktemp(suite)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "daemon", "bench", suite, *arguments, "--json"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                env={**os.environ, "TMPDIR": str(directory)},
+            )
+            started[suite] = (process, directory)
+        yield started
+    finally:
+        for process, _ in started.values():
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=WITHIN)
+
+
+def ended(running: dict[str, Run], suite: str) -> tuple[subprocess.CompletedProcess[bytes], Path]:
+    process, directory = running[suite]
+    out, err = process.communicate(timeout=WITHIN)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err), directory
 
 
 def result(
@@ -94,10 +132,10 @@ def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failover_of_an_outage_of_five_seconds_loses_nothing(tmp_path: Path) -> None:
-    arguments = ("--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip", "--json")
+def test_failover_of_an_outage_of_five_seconds_loses_nothing(running: dict[str, Run]) -> None:
+    done, directory = ended(running, "failover")
     never = ("lost", "sent twice, answered", "sent twice, unsaid", "final events contradicted")
-    shown = result(bench(tmp_path, "failover", *arguments), "failover", never)
+    shown = result(done, "failover", never)
     targets = {target["name"]: target for target in shown["targets"]}
     assert targets["seconds without submits"]["measured"] == 0
     (row,) = shown["figures"]["faults"]
@@ -108,18 +146,18 @@ def test_failover_of_an_outage_of_five_seconds_loses_nothing(tmp_path: Path) -> 
     assert sent["messages"] > 1000
     # What the deaf node was given and never read went to the other one.
     assert sent["resent"] > 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
 def test_crash_by_three_kills_loses_nothing_and_sends_nothing_twice_under_wait(
-    tmp_path: Path,
+    running: dict[str, Run],
 ) -> None:
+    done, directory = ended(running, "crash")
     never = (
         *("lost", "not delivered", "sent twice, wait", "sent twice, SIGTERM"),
         *("sent twice, unsaid", "final events contradicted", "final events repeated, SIGTERM"),
         *("drains that were not clean", "refused as malformed"),
     )
-    done = bench(tmp_path, "crash", "--kills", "3", "--terms", "2", "--json")
     shown = result(done, "crash", never)
     resend, wait, terms = shown["figures"]["runs"]
     assert [run["times"] for run in (resend, wait, terms)] == [3, 3, 2]
@@ -129,16 +167,16 @@ def test_crash_by_three_kills_loses_nothing_and_sends_nothing_twice_under_wait(
     targets = {target["name"]: target for target in shown["targets"]}
     assert targets["sent twice per kill, resend"]["met"]
     assert targets["left in doubt per kill, wait"]["met"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
-def test_soak_of_twenty_seconds_ends_every_message(tmp_path: Path) -> None:
+def test_soak_of_twenty_seconds_ends_every_message(running: dict[str, Run]) -> None:
+    done, directory = ended(running, "soak")
     never = (
         *("lost", "sent twice, unsaid", "not delivered after one attempt"),
         *("final events contradicted", "final events repeated"),
         *("drains that were not clean", "refused as malformed"),
     )
-    done = bench(tmp_path, "soak", "--hours", "0.1", "--compress", "18", "--json")
     shown = result(done, "soak", never)
     assert shown["parameters"]["seconds"] == pytest.approx(20)
     assert shown["parameters"]["answer_within"] == pytest.approx(5 / 18)
@@ -147,7 +185,7 @@ def test_soak_of_twenty_seconds_ends_every_message(tmp_path: Path) -> None:
     assert ends == messages["messages"] == 4400
     assert len(shown["figures"]["faults"]) >= 5
     assert len(shown["figures"]["memory by process"]) == 3
-    assert list(tmp_path.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
 @pytest.mark.real_kafka

@@ -101,11 +101,6 @@ class Account:
         again = sum(len(link.again) for link in self.links)
         return len(self.bound) + len(self._later) + again
 
-    @property
-    def waiting(self) -> int:
-        """Messages that this account is given now and that wait."""
-        return sum(map(len, self.queues)) + self.own_waiting
-
     def takers(self) -> list[Link]:
         """Links of the best priority that has any."""
         if len(self.links) < 2:
@@ -320,8 +315,7 @@ class Account:
             self.links.remove(link)
         free: dict[int, Message] = {}
         for message, part in link.unload():
-            message.out -= 1
-            part.state = PartState.UNSENT
+            message.take_back(part)
             if message.out == 0:
                 self.desk.release(message)
             free.setdefault(message.mid, message)
@@ -337,13 +331,3 @@ class Account:
             else:
                 routed.append(message)
         return routed
-
-    def recall(self) -> list[Message]:
-        """Messages here that were never written, to follow their route again."""
-        kept: list[Message] = []
-        free: list[Message] = []
-        for message in self.bound.clear():
-            (kept if message.written else free).append(message)
-        for message in kept:
-            self.bound.append(message)
-        return free

@@ -147,9 +147,7 @@ class Engine:
     def may_write(self, message: Message, part: Part) -> bool:
         m = message
         if part.state is not PartState.WRITTEN or m.final or not self.still_wanted(m):
-            m.out -= 1
-            if part.state is PartState.WRITTEN:
-                part.state = PartState.UNSENT
+            m.take_back(part)
             self.settle.stays_in_doubt(m)
             if m.out == 0:
                 self.release(m)
@@ -158,8 +156,7 @@ class Engine:
 
     def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
         m = message
-        m.out -= 1
-        part.state = PartState.UNSENT
+        m.take_back(part)
         log.error("part cannot be spelled", account=m.account, message=m.id, error=reason)
         self.refuse(m, "LOCAL:ENCODING")
 
@@ -282,9 +279,7 @@ class Engine:
 
     def taken_back(self, message: Message, part: Part, c: Changes) -> None:
         """A claimed part that will not be written now, as the daemon stops."""
-        message.out -= 1
-        if part.state is PartState.WRITTEN:
-            part.state = PartState.UNSENT
+        message.take_back(part)
         self.settle.stays_in_doubt(message)
         c.touch(message)
 
@@ -344,10 +339,8 @@ class Engine:
             account = self.of_link.get(link)
             if account is None or not link.bound:
                 link.reserve(message, -len(parts))
-                message.out -= len(parts)
                 for part in parts:
-                    if part.state is PartState.WRITTEN:
-                        part.state = PartState.UNSENT
+                    message.take_back(part)
                 message.link = None
                 self._back(message)
                 continue
@@ -433,6 +426,3 @@ class Engine:
         for message in messages:
             self.settle.woken(message, at, c)
         self.commit(c)
-
-    def uncertain(self, account: str) -> int:
-        return self.correlate.in_doubt(account)

@@ -254,6 +254,12 @@ class Message:
         """Whether any part ever went out: from then on it stays with its account."""
         return self.submitted is not None
 
+    def take_back(self, part: Part) -> None:
+        """A claimed part was not written; what became of it by another attempt stands."""
+        self.out -= 1
+        if part.state is PartState.WRITTEN:
+            part.state = PartState.UNSENT
+
     @property
     def unsent(self) -> list[Part]:
         return [p for p in self.parts if p.state is PartState.UNSENT]

@@ -69,6 +69,23 @@ async def test_a_part_answered_late_while_it_waits_at_a_link_is_not_sent_when_th
     assert desk.states("j/0") == ["uncertain", "accepted"]
 
 
+async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that_breaks(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=2))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(_, _, write)] = await desk.written(peer)
+    peer.silence()
+    await desk.pass_(11.0)
+    assert peer.link.reserved == 1
+    peer.says(Accepted(write, b"\0" * 7 + b"\1"))
+    peer.lost()
+    other = desk.peer()
+    assert not await desk.written(other, most=1.2)
+    assert desk.states("j/0") == ["uncertain", "accepted"]
+
+
 async def test_what_a_lost_link_gave_back_unwritten_is_not_in_doubt_after_a_clean_stop(
     make_desk: MakeDesk,
 ) -> None:

@@ -37,9 +37,6 @@ class Lanes:
         for lane in self.lanes:
             yield from lane
 
-    def has(self, lane: int) -> bool:
-        return bool(self.lanes[lane])
-
     def count(self, lane: int) -> int:
         """Messages of a lane that still wait."""
         return len(self.lanes[lane]) - self.dead[lane]

@@ -428,7 +428,7 @@ class App:
     def _publish(self, n: int, events: list[OutEvent]) -> None:
         self.outbox.put(n, events)
 
-    def _revoked(self, places: frozenset[Place]) -> None:
+    async def _revoked(self, places: frozenset[Place]) -> None:
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)

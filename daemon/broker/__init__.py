@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from daemon.broker.base import Broker, Topic
 from daemon.config import Config
+from daemon.refusal import FARTHEST
 
 __all__ = ["broker", "topics"]
 
 LONGEST = 2 << 20
 """Bytes of the longest record on topics that carry a job inside: a job has up to 1 MiB by
 Kafka's default, and is a third longer in base64."""
+
+DAY = 86400.0
 
 
 def broker(config: Config, *, partitions: int = 6, replicas: int = 0) -> Broker:
@@ -22,8 +25,10 @@ def broker(config: Config, *, partitions: int = 6, replicas: int = 0) -> Broker:
     if section.kind == "local":
         from daemon.broker.local import RETAIN, LocalBroker
 
-        kept = (section.topics.reports, section.topics.inbound, section.topics.dead)
-        return LocalBroker(config.daemon.state_dir / "broker", dict.fromkeys(kept, RETAIN))
+        names = section.topics
+        kept = dict.fromkeys((names.reports, names.inbound, names.dead), RETAIN)
+        kept |= {topic.name: topic.retain for topic in topics(config) if topic.retain is not None}
+        return LocalBroker(config.daemon.state_dir / "broker", kept)
     from daemon.broker.kafka import KafkaBroker, KafkaSettings
 
     settings = KafkaSettings(
@@ -40,13 +45,18 @@ def broker(config: Config, *, partitions: int = 6, replicas: int = 0) -> Broker:
 
 
 def topics(config: Config) -> list[Topic]:
-    """All topics that the configuration names, as they should be made."""
+    """All topics that the configuration names, as they should be made.
+
+    What is parked is kept for as long as a message may wait there.  State is kept for as long
+    as its job's id is known and a report may come, and until then only the last of each key.
+    """
     names = config.broker.topics
+    report = max((account.report_within for account in config.accounts.values()), default=0.0)
     return [
         *(Topic(name) for name in names.jobs),
         Topic(names.reports),
         Topic(names.inbound),
         Topic(names.dead, longest=LONGEST),
-        Topic(names.parked, longest=LONGEST),
-        Topic(names.state, compact=True),
+        Topic(names.parked, longest=LONGEST, retain=FARTHEST + report + DAY),
+        Topic(names.state, compact=True, retain=max(config.daemon.remember_ids, report) + DAY),
     ]

@@ -171,6 +171,7 @@ class KafkaServer:
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
             # So that a killed one is admitted again soon.
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,

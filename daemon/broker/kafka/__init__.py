@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from ..base import Placed, Topic
+from ..base import Placed, Released, Topic
 from .outlet import KafkaOutlet
 from .seldom import hush
 from .settings import KafkaSettings
@@ -34,15 +34,15 @@ class KafkaBroker:
         topics: Sequence[str],
         *,
         on_assigned: Placed | None = None,
-        on_revoked: Placed | None = None,
+        on_revoked: Released | None = None,
     ) -> KafkaSource:
         return KafkaSource(self.settings, topics, on_assigned=on_assigned, on_revoked=on_revoked)
 
-    def outlet(self, topics: Sequence[str]) -> KafkaOutlet:
-        return KafkaOutlet(self.settings, topics)
+    def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> KafkaOutlet:
+        return KafkaOutlet(self.settings, topics, packed)
 
-    def tail(self, topic: str) -> KafkaTail:
-        return KafkaTail(self.settings, topic)
+    def tail(self, *topics: str) -> KafkaTail:
+        return KafkaTail(self.settings, topics)
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
         return await describe(self.settings, names)

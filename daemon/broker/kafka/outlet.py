@@ -13,7 +13,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -26,7 +26,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from ..base import JSON, BrokerError, RecordsRefused
+from ..base import JSON, MSGPACK, BrokerError, RecordsRefused
 from .partition import partition
 from .settings import KafkaSettings
 from .topics import require
@@ -63,7 +63,12 @@ class _Ticket:
             self.done.set_result(None)
 
 
-_Waiting = tuple[_Ticket, int, bytes | None, bytes, int, list[tuple[str, bytes]]]
+_Headers = list[tuple[str, bytes]]
+_Waiting = tuple[_Ticket, int, bytes | None, bytes | None, int, _Headers]
+
+
+def _headers(content_type: str) -> _Headers:
+    return [("content-type", content_type.encode("latin-1"))]
 
 
 class _Lane:
@@ -80,9 +85,12 @@ class _Lane:
 class KafkaOutlet:
     """See `daemon.broker.base.Outlet`."""
 
-    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topics: Sequence[str], packed: Collection[str] = ()
+    ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
+        self._headers = {topic: _headers(MSGPACK if topic in packed else JSON) for topic in topics}
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
         self._counts: dict[str, int] = {}
@@ -106,19 +114,24 @@ class KafkaOutlet:
         self._look = asyncio.create_task(self._watch(), name="kafka outlet watch")
 
     async def publish(
-        self, records: Sequence[tuple[str, bytes | None, bytes]], content_type: str = JSON
+        self,
+        records: Sequence[tuple[str, bytes | None, bytes | None]],
+        content_type: str | None = None,
     ) -> None:
         if not records:
             return
         if self._producer is None or self._closed:
             raise BrokerError(f"Kafka at {self._settings.where}: the outlet is not open")
-        counts = {topic: self._partitions(topic) for topic in {topic for topic, _, _ in records}}
+        said = None if content_type is None else _headers(content_type)
+        ways = {
+            topic: (self._partitions(topic), said or self._headers[topic])
+            for topic in {topic for topic, _, _ in records}
+        }
         ticket = _Ticket(len(records))
-        headers = [("content-type", content_type.encode("latin-1"))]
         now = int(time.time() * 1000)
         lanes = self._lanes
         for index, (topic, key, value) in enumerate(records):
-            count = counts[topic]
+            count, headers = ways[topic]
             if count == 1:
                 number = 0
             elif key is None:

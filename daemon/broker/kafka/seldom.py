@@ -27,5 +27,5 @@ def hush() -> None:
     """For each logger that aiokafka has by now: a filter is not handed down to those below."""
     seldom = Seldom()
     for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith("aiokafka.") and isinstance(logger, logging.Logger):
+        if f"{name}.".startswith("aiokafka.") and isinstance(logger, logging.Logger):
             logger.addFilter(seldom)

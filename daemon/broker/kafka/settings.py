@@ -27,6 +27,11 @@ class KafkaSettings:
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     answer_within: float = 10.0  # a broker that is silent for longer counts as gone
+    session: float = 6.0
+    """So long after its last sign of life a member's partitions are nobody else's.
+
+    The default is the least that brokers admit by default.
+    """
 
     @property
     def where(self) -> str:

@@ -1,68 +1,46 @@
-"""The jobs topics of a Kafka, read as a member of a consumer group."""
+"""The jobs topics of a Kafka, read as a member of a consumer group.
+
+aiokafka's groups are of the eager kind: before each rebalance all partitions are revoked,
+and after it those that are ours, also the same ones, are read from their committed position.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 
-from ..base import BrokerError, Place, Placed, Record
+from ..base import BrokerError, Place, Placed, Record, Released
+from .commits import Commits
+from .consumer import consumer_settings, leave, record
+from .members import Members
 from .settings import KafkaSettings
 from .topics import require
 
 COMMIT_EVERY = 1.0
 ENDS_EVERY = 2.0
-LEAVE_WITHIN = 5.0
-
-# aiokafka asks a node for nothing new while one partition of it has records not yet taken,
-# and then only for the others: so a partition that was just emptied waits up to this long
-# for its turn.  Idle, it is also the time between two empty answers.
-FETCH_WAIT = 0.05
-FETCH_PARTITION = 1 << 20
-FETCH_NODE = 8 << 20
 NEVER = 2**31 - 1  # ms
 
-# The least that brokers admit by default: so long are the partitions of a daemon that was
-# killed nobody's.
-SESSION = 6.0
-HEARTBEAT = 1.5
+HEARTBEAT = 0.5
+"""So soon the others hear that someone came or went."""
+
+RELEASE_WITHIN = 10.0
+"""So long a rebalance waits for a member that still holds its partitions.
+
+Longer than `on_revoked` and two commits take together.  Also longer than a session by more
+than it takes to hear of a rebalance: so whoever was heard of within a session has its
+partitions to itself, even if a rebalance had begun by then.
+"""
+
+NOWHERE = TopicPartition("", 0)
 
 log = structlog.get_logger()
-
-
-def record(raw: ConsumerRecord) -> Record:
-    content_type = None
-    for name, value in raw.headers:
-        if name == "content-type":
-            content_type = value.decode("latin-1")
-    return Record(
-        raw.topic,
-        raw.partition,
-        raw.offset,
-        raw.key,
-        raw.value or b"",  # a tombstone
-        content_type,
-        raw.timestamp / 1000,
-    )
-
-
-def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
-    """Bounded reading from the oldest record on, with no commit but ours.  Raises BrokerError."""
-    return settings.client() | {
-        "enable_auto_commit": False,
-        "auto_offset_reset": "earliest",
-        "fetch_max_wait_ms": round(FETCH_WAIT * 1000),
-        "max_partition_fetch_bytes": FETCH_PARTITION,
-        "fetch_max_bytes": FETCH_NODE,
-        # A group is silent to those that join until all have, or their sessions have ended.
-        "request_timeout_ms": round((settings.answer_within + SESSION) * 1000),
-    }
 
 
 class KafkaSource:
@@ -74,52 +52,62 @@ class KafkaSource:
         topics: Sequence[str],
         *,
         on_assigned: Placed | None = None,
-        on_revoked: Placed | None = None,
+        on_revoked: Released | None = None,
     ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._consumer: AIOKafkaConsumer | None = None
+        self._members = Members()
         self._mine: dict[str, list[TopicPartition]] = {}  # by topic, in the order of taking
+        self._revocations = 0
+        self._alone = False
+        self._commits = Commits(settings.where)
+        self._rejoined = asyncio.Event()
+        self._fault: BaseException | None = None  # what `take` has to raise
         self._paused: set[str] = set()
         self._stale = False
         self._alarm: asyncio.Timeout | None = None  # set while `take` may be waiting
-        self._owed: dict[TopicPartition, int] = {}  # offsets to commit
-        self._told: dict[TopicPartition, int] = {}  # offsets committed
-        self._flushing = asyncio.Lock()
         self._reached: dict[Place, int] = {}  # next offset to take
         self._ends: dict[Place, int] = {}
-        self._upkeep: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         await require(self._settings, self._topics)
-        consumer = AIOKafkaConsumer(
-            **consumer_settings(self._settings),
-            group_id=self._settings.group,
-            session_timeout_ms=round(SESSION * 1000),
-            heartbeat_interval_ms=round(HEARTBEAT * 1000),
+        session, answer_within = self._settings.session, self._settings.answer_within
+        more: dict[str, Any] = {
+            "group_id": self._settings.group,
+            "session_timeout_ms": round(session * 1000),
+            "rebalance_timeout_ms": round(RELEASE_WITHIN * 1000),
+            "heartbeat_interval_ms": round(HEARTBEAT * 1000),
             # Backpressure may stop the reading for hours; a stuck loop stops the heartbeat.
-            max_poll_interval_ms=NEVER,
-        )
+            "max_poll_interval_ms": NEVER,
+            "partition_assignment_strategy": (self._members,),
+            # A group is silent to those that join until all have.
+            "request_timeout_ms": round((answer_within + RELEASE_WITHIN) * 1000),
+        }
+        consumer = AIOKafkaConsumer(**consumer_settings(self._settings) | more)
         consumer.subscribe(list(self._topics), listener=_Listener(self))
         self._consumer = consumer
         try:
             await consumer.start()
         except KafkaError as exc:
-            await consumer.stop()
+            await leave(consumer)
             self._consumer = None
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
-        self._upkeep = asyncio.create_task(self._keep(consumer), name="kafka source upkeep")
+        self._run("commit", self._keep(consumer))
+        self._run("look", self._look(consumer))
 
     async def take(self, most: int, wait: float) -> list[Record]:
-        consumer = self._started()
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
         found: list[Record] = []
         while True:
+            consumer = self._started()
             self._stale = False
-            # aiokafka suspends only before it hands out records, so the alarm loses none.
+            # aiokafka suspends only before it hands out records, so the alarm loses none; and
+            # once a revocation has begun it hands out none.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until) as self._alarm:
                     await self._collect(consumer, most, wait, found)
@@ -128,8 +116,13 @@ class KafkaSource:
                 return found
 
     def commit(self, positions: Mapping[Place, int]) -> None:
-        for (topic, partition), offset in positions.items():
-            self._owed[TopicPartition(topic, partition)] = offset
+        self._commits.owe(positions)
+
+    def sure(self) -> bool:
+        if not self._commits.admitted or self._fault is not None:
+            return False
+        now = asyncio.get_running_loop().time()
+        return self._alone or now < self._commits.heard_of + self._settings.session
 
     def pause(self, topics: Sequence[str] = ()) -> None:
         self._paused.update(topics or self._topics)
@@ -142,32 +135,48 @@ class KafkaSource:
     def lag(self) -> dict[Place, int]:
         consumer = self._started()
         lag = {}
-        for tp in consumer.assignment():
+        for tp in self._held():
             place = (tp.topic, tp.partition)
             end = max(self._ends.get(place, 0), consumer.highwater(tp) or 0)
             lag[place] = max(0, end - self._reached.get(place, end))
         return lag
 
     async def close(self) -> None:
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
-            self._upkeep = None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
-        try:
-            async with asyncio.timeout(LEAVE_WITHIN):
-                await self._flush(consumer)
-                await consumer.stop()
-        except TimeoutError:
+        await self._commits.flush(consumer)
+        if not await leave(consumer):
             log.warning("left the consumer group without a word", kafka=self._settings.where)
+        self._commits.admitted = False
+
+    def _run(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (exc := task.exception()) is not None:
+                self.fail(exc)
+
+        task = asyncio.create_task(work, name=f"kafka source {what}")
+        task.add_done_callback(ended)
+        self._tasks.append(task)
+
+    def fail(self, fault: BaseException) -> None:
+        """Whoever takes hears of it: nobody else waits for what runs here by itself."""
+        self._fault = fault
+        self._wake()
 
     def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise BrokerError(f"Kafka at {self._settings.where}: the source is not open")
+        if self._fault is not None:
+            raise self._fault
         return self._consumer
+
+    def _held(self) -> list[TopicPartition]:
+        return [tp for tps in self._mine.values() for tp in tps]
 
     def _wake(self) -> None:
         """What `take` waits for is no longer the right thing."""
@@ -184,7 +193,9 @@ class KafkaSource:
         if found:
             return
         if not open_:
-            await asyncio.Event().wait()  # for the alarm
+            # For the alarm; and for what aiokafka tells only those that ask it for records.
+            await self._gather(consumer, [NOWHERE], 1, found, wait)
+            return
         # One record, whosever it is: what came with it is then taken in order.
         await self._gather(consumer, [tp for tps in open_ for tp in tps], 1, found, wait)
         await self._fill(consumer, open_, most, found)
@@ -227,89 +238,84 @@ class KafkaSource:
         gone = frozenset((tp.topic, tp.partition) for tp in partitions)
         if consumer is None or not gone:
             return
-        await self._flush(consumer)
-        if self._on_revoked is not None:
-            self._on_revoked(gone)
-            await self._flush(consumer)  # it may have had a last word
+        self._revocations += 1
         self._mine = {}
-        for tp in partitions:
-            self._owed.pop(tp, None)
-            self._told.pop(tp, None)
-            self._reached.pop((tp.topic, tp.partition), None)
-            self._ends.pop((tp.topic, tp.partition), None)
+        self._alone = False
+        self._commits.release(consumer)
+        self._wake()
+        try:
+            if self._on_revoked is not None:
+                await self._on_revoked(gone)
+        finally:
+            await self._commits.flush(consumer)
+            self._commits.end()
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         mine: dict[str, list[TopicPartition]] = {topic: [] for topic in self._topics}
         for tp in sorted(partitions):
             mine[tp.topic].append(tp)
         self._mine = {topic: tps for topic, tps in mine.items() if tps}
+        self._commits.begin(self._held())
+        self._reached.clear()
+        self._ends.clear()
+        self._alone = self._members.count == 1
+        self._rejoined.set()
         self._wake()
-        if self._on_assigned is not None and self._mine:
-            self._on_assigned(
-                frozenset((tp.topic, tp.partition) for tps in self._mine.values() for tp in tps)
-            )
+        if self._on_assigned is not None:
+            self._on_assigned(frozenset((tp.topic, tp.partition) for tp in self._held()))
 
     # Upkeep
 
     async def _keep(self, consumer: AIOKafkaConsumer) -> None:
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time()
         while True:
-            if loop.time() >= ends_at:
-                await self._look(consumer)
-                ends_at = loop.time() + ENDS_EVERY
-            await asyncio.sleep(COMMIT_EVERY)
-            await self._flush(consumer)
-
-    async def _flush(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit what is owed; what could not be told now stays owed while it is ours."""
-        async with self._flushing:
-            mine = consumer.assignment()
-            owed = {
-                tp: offset
-                for tp, offset in self._owed.items()
-                if tp in mine and self._told.get(tp) != offset
-            }
-            if not owed:
-                return
-            try:
-                await consumer.commit(owed)
-            except (CommitFailedError, IllegalStateError) as exc:
-                # The group has moved on; who has the partition now reads these again.
-                log.info("offsets not committed", kafka=self._settings.where, error=str(exc))
-            except KafkaError as exc:
-                log.warning("offsets not committed yet", kafka=self._settings.where, error=str(exc))
-            else:
-                self._told.update(owed)
-                for tp, offset in owed.items():
-                    if self._owed.get(tp) == offset:
-                        del self._owed[tp]
+            self._rejoined.clear()
+            await self._commits.flush(consumer, again=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_EVERY):
+                    await self._rejoined.wait()
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            mine = self._held()
+            if mine:
+                await self._ask_ends(consumer, mine)
+            await asyncio.sleep(ENDS_EVERY)
+
+    async def _ask_ends(self, consumer: AIOKafkaConsumer, mine: list[TopicPartition]) -> None:
         """Ask where the partitions end: under backpressure no fetch says so."""
-        mine = consumer.assignment()
-        if not mine:
-            return
+        revocations = self._revocations
+        unknown = [tp for tp in mine if (tp.topic, tp.partition) not in self._reached]
         try:
-            ends = await consumer.end_offsets(list(mine))
-            for tp in mine - {tp for tp in mine if (tp.topic, tp.partition) in self._reached}:
-                reached = await consumer.committed(tp)
-                if reached is None:
-                    reached = (await consumer.beginning_offsets([tp]))[tp]
-                self._reached.setdefault((tp.topic, tp.partition), reached)
+            ends = await consumer.end_offsets(mine)
+            reached = await consumer.beginning_offsets(unknown)
+            for tp in unknown:
+                if (committed := await consumer.committed(tp)) is not None:
+                    reached[tp] = committed
         except KafkaError as exc:
             log.warning("lag not known", kafka=self._settings.where, error=str(exc))
             return
+        if revocations != self._revocations:
+            return
         for tp, end in ends.items():
             self._ends[tp.topic, tp.partition] = end
+        for tp, offset in reached.items():
+            self._reached.setdefault((tp.topic, tp.partition), offset)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed here
+    """aiokafka logs what a listener raises, and goes on."""
+
     def __init__(self, source: KafkaSource) -> None:
         self._source = source
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        await self._source.revoked(revoked)
+        try:
+            await self._source.revoked(revoked)
+        except Exception as exc:
+            self._source.fail(exc)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._source.assigned(assigned)
+        try:
+            self._source.assigned(assigned)
+        except Exception as exc:
+            self._source.fail(exc)

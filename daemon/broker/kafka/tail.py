@@ -1,60 +1,136 @@
-"""A topic of a Kafka from some place on, without a group."""
+"""Topics of a Kafka from some place on, without a group."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ..base import BrokerError, Record
+from ..base import BrokerError, Place, Record
+from .consumer import consumer_settings, leave, record
 from .settings import KafkaSettings
-from .source import consumer_settings, record
 from .topics import require
+
+POSITION_WITHIN = 1.0
 
 
 class KafkaTail:
     """See `daemon.broker.base.Tail`.  A place is an offset in each partition."""
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
         self._settings = settings
-        self._topic = topic
+        self._topics = tuple(topics)
         self._consumer: AIOKafkaConsumer | None = None
-        self._ends: dict[TopicPartition, int] = {}
+        self._counts: dict[str, int] = {}  # partitions of each topic that are read
+        self._next: dict[TopicPartition, int] = {}  # what to take next, of all that are read
+        self._ends: dict[Place, int] = {}  # as they were at the start
 
-    async def start(self, at: int | None = 0) -> None:
-        partitions = (await require(self._settings, [self._topic]))[self._topic]
-        tps = [TopicPartition(self._topic, number) for number in range(partitions)]
+    async def start(self, at: int | Mapping[Place, int] | None = 0) -> None:
+        self._counts = await require(self._settings, self._topics)
+        tps = [
+            TopicPartition(topic, number)
+            for topic, count in self._counts.items()
+            for number in range(count)
+        ]
         consumer = AIOKafkaConsumer(**consumer_settings(self._settings))
         consumer.assign(tps)
         self._consumer = consumer
         try:
             await consumer.start()
             first = await consumer.beginning_offsets(tps)
-            self._ends = await consumer.end_offsets(tps)
-            for tp, end in self._ends.items():
-                wanted = end if at is None else at if at >= 0 else end + at
-                consumer.seek(tp, min(max(wanted, first[tp]), end))
+            ends = await consumer.end_offsets(tps)
         except KafkaError as exc:
             await self.close()
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
+        for tp in tps:
+            self._ends[tp.topic, tp.partition] = ends[tp]
+            self._next[tp] = _begin(at, tp, first[tp], ends[tp])
+            consumer.seek(tp, self._next[tp])
 
     async def take(self, most: int, wait: float) -> list[Record]:
-        if self._consumer is None:
-            raise BrokerError(f"Kafka at {self._settings.where}: the tail is not open")
+        consumer = self._started()
+        # What the client knows by now; it asks every few seconds.
+        self._widen(
+            consumer,
+            {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics},
+        )
         try:
-            got = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=most)
+            got = await consumer.getmany(timeout_ms=int(wait * 1000), max_records=most)
         except KafkaError as exc:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
-        return [record(raw) for raws in got.values() for raw in raws]
+        found: list[Record] = []
+        for tp, raws in got.items():
+            found.extend(map(record, raws))
+            self._next[tp] = raws[-1].offset + 1
+        return found
 
-    async def finished(self) -> bool:
-        if self._consumer is None:
-            return True
-        for tp, end in self._ends.items():
-            if await self._consumer.position(tp) < end:
+    async def ends(self) -> dict[Place, int]:
+        consumer = self._started()
+        try:
+            async with asyncio.timeout(self._settings.answer_within):
+                self._widen(consumer, await require(self._settings, self._topics))
+                ends = await consumer.end_offsets(list(self._next))
+        except KafkaError as exc:
+            raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
+        except TimeoutError as exc:
+            raise BrokerError(f"Kafka at {self._settings.where}: no answer in time") from exc
+        return {(tp.topic, tp.partition): end for tp, end in ends.items()}
+
+    async def reached(self, ends: Mapping[Place, int]) -> bool:
+        consumer = self._started()
+        for place, end in ends.items():
+            tp = TopicPartition(*place)
+            # What has no record in front of the end is passed over by aiokafka alone.
+            if self._next.get(tp, 0) < end and await self._position(consumer, tp) < end:
                 return False
         return True
+
+    async def finished(self) -> bool:
+        return self._consumer is None or await self.reached(self._ends)
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await leave(consumer)
+
+    def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise BrokerError(f"Kafka at {self._settings.where}: the tail is not open")
+        return self._consumer
+
+    def _widen(self, consumer: AIOKafkaConsumer, counts: Mapping[str, int]) -> None:
+        """Read partitions that were added, too."""
+        fresh = [
+            TopicPartition(topic, number)
+            for topic, count in counts.items()
+            for number in range(self._counts[topic], count)
+        ]
+        if not fresh:
+            return
+        for tp in fresh:
+            self._counts[tp.topic] = tp.partition + 1
+            self._next[tp] = 0
+        # This forgets all positions, and what was fetched and not taken.
+        consumer.assign(list(self._next))
+        for tp, offset in self._next.items():
+            consumer.seek(tp, offset)
+
+    async def _position(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
+        if tp not in self._next:
+            return 0
+        try:
+            async with asyncio.timeout(POSITION_WITHIN):
+                return int(await consumer.position(tp))
+        except TimeoutError:  # it looks for the first record there is
+            return 0
+
+
+def _begin(at: int | Mapping[Place, int] | None, tp: TopicPartition, first: int, end: int) -> int:
+    if at is None:
+        return end
+    if isinstance(at, Mapping):
+        kept = at.get((tp.topic, tp.partition), first)
+        return kept if first <= kept <= end else first
+    return min(max(at if at >= 0 else end + at, first), end)

@@ -81,7 +81,9 @@ async def create(
 def _config(topic: Topic) -> dict[str, str]:
     config = {}
     if topic.compact:
-        config["cleanup.policy"] = "compact"
+        config["cleanup.policy"] = "compact" if topic.retain is None else "compact,delete"
+    if topic.retain is not None:
+        config["retention.ms"] = str(round(topic.retain * 1000))
     if topic.longest is not None:
         config["max.message.bytes"] = str(topic.longest)
     return config

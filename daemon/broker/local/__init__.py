@@ -8,10 +8,10 @@ partition, 0, and offsets count from 0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..base import BrokerError, Placed, Topic
+from ..base import BrokerError, Placed, Released, Topic
 from .outlet import LocalOutlet
 from .segments import Appender, bases, topic_directory
 from .source import LocalSource
@@ -39,15 +39,16 @@ class LocalBroker:
         topics: Sequence[str],
         *,
         on_assigned: Placed | None = None,
-        on_revoked: Placed | None = None,
+        on_revoked: Released | None = None,
     ) -> LocalSource:
-        return LocalSource(self.root, topics, on_assigned=on_assigned, on_revoked=on_revoked)
+        """`on_revoked` is never called: nobody else can have the partition."""
+        return LocalSource(self.root, topics, on_assigned=on_assigned)
 
-    def outlet(self, topics: Sequence[str]) -> LocalOutlet:
-        return LocalOutlet(self.root, topics, self._retain)
+    def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> LocalOutlet:
+        return LocalOutlet(self.root, topics, self._retain, packed)
 
-    def tail(self, topic: str) -> LocalTail:
-        return LocalTail(self.root, topic)
+    def tail(self, *topics: str) -> LocalTail:
+        return LocalTail(self.root, topics)
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
         return {name: 1 if bases(topic_directory(self.root, name)) else None for name in names}

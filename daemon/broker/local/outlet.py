@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
-from ..base import JSON, BrokerError
+from ..base import JSON, MSGPACK, BrokerError
 from .frames import encode
 from .segments import Appender, topic_directory
 
@@ -47,10 +47,12 @@ class LocalOutlet:
         root: Path,
         topics: Sequence[str],
         retain: Mapping[str, float],
+        packed: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._root = root
         self._topics = tuple(topics)
+        self._types = {topic: (MSGPACK if topic in packed else JSON).encode() for topic in topics}
         self._retain = retain
         self._clock = clock
         self._appenders: dict[str, Appender] = {}
@@ -79,7 +81,9 @@ class LocalOutlet:
         ]
 
     async def publish(
-        self, records: Sequence[tuple[str, bytes | None, bytes]], content_type: str = JSON
+        self,
+        records: Sequence[tuple[str, bytes | None, bytes | None]],
+        content_type: str | None = None,
     ) -> None:
         if not records:
             return
@@ -88,15 +92,18 @@ class LocalOutlet:
         if not self._tasks:
             raise BrokerError(f"local broker in {self._root}: the outlet is not open")
         now = self._clock()
-        spelled = content_type.encode("latin-1")
+        types = self._types
+        if content_type is not None:
+            types = dict.fromkeys(types, content_type.encode("latin-1"))
+        for topic in {topic for topic, _, _ in records}:
+            if topic not in types:
+                raise BrokerError(f"topic {topic!r} is not one that this outlet was opened for")
         frames = self._batch.frames
         for topic, key, value in records:
-            framed = encode(key, value, spelled, now)
+            framed = encode(key, value or b"", types[topic], now)
             if topic in frames:
                 frames[topic].append(framed)
             else:
-                if topic not in self._appenders:
-                    raise BrokerError(f"topic {topic!r} is not one that this outlet was opened for")
                 frames[topic] = [framed]
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._batch.waiting.append(done)

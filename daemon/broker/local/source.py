@@ -47,12 +47,10 @@ class LocalSource:
         topics: Sequence[str],
         *,
         on_assigned: Placed | None = None,
-        on_revoked: Placed | None = None,
     ) -> None:
         self._root = root
         self._topics = tuple(topics)
         self._on_assigned = on_assigned
-        self._on_revoked = on_revoked
         self._executor = ThreadPoolExecutor(1, "local-source")
         self._readers: dict[str, Reader] = {}
         self._ends: dict[str, Appender] = {}  # they only count here
@@ -112,6 +110,9 @@ class LocalSource:
     def commit(self, positions: Mapping[Place, int]) -> None:
         for (topic, _), offset in positions.items():
             self._owed[topic] = offset
+
+    def sure(self) -> bool:
+        return self._upkeep is not None  # it has the lock
 
     def pause(self, topics: Sequence[str] = ()) -> None:
         self._paused.update(topics or self._topics)

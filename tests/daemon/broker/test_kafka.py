@@ -257,7 +257,7 @@ async def test_a_second_member_takes_over_its_share_from_the_committed_position(
     lost: list[frozenset[Place]] = []
     positions: dict[Place, int] = {}
 
-    def revoked(places: frozenset[Place]) -> None:
+    async def revoked(places: frozenset[Place]) -> None:
         lost.append(places)
         first.commit({place: positions[place] for place in places if place in positions})
         mine.difference_update(places)

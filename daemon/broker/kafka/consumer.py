@@ -1,0 +1,86 @@
+"""How records are read from a Kafka, by a member of a group or by a tail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from ..base import Record
+from .settings import KafkaSettings
+
+# aiokafka asks a node for nothing new while one partition of it has records not yet taken,
+# and then only for the others: so a partition that was just emptied waits up to this long
+# for its turn.  Idle, it is also the time between two empty answers.
+FETCH_WAIT = 0.05
+FETCH_PARTITION = 1 << 20
+FETCH_NODE = 8 << 20
+LOOK_EVERY = 10.0  # for partitions that were added
+LEAVE_WITHIN = 3.0
+
+log = structlog.get_logger()
+
+
+def record(raw: ConsumerRecord) -> Record:
+    content_type = None
+    for name, value in raw.headers:
+        if name == "content-type":
+            content_type = value.decode("latin-1")
+    return Record(
+        raw.topic,
+        raw.partition,
+        raw.offset,
+        raw.key,
+        raw.value or b"",  # a tombstone
+        content_type,
+        raw.timestamp / 1000,
+    )
+
+
+def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
+    """Bounded reading from the oldest record on, with no commit but ours.  Raises BrokerError."""
+    return settings.client() | {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "fetch_max_wait_ms": round(FETCH_WAIT * 1000),
+        "max_partition_fetch_bytes": FETCH_PARTITION,
+        "fetch_max_bytes": FETCH_NODE,
+        "metadata_max_age_ms": round(LOOK_EVERY * 1000),
+    }
+
+
+async def leave(consumer: AIOKafkaConsumer) -> bool:
+    """Stop it, also while the broker is away; False when nobody there will have heard of it.
+
+    aiokafka's `stop` does not come to its end then: it waits for an answer, or it ends by a
+    cancellation that was meant for a task of its own.
+    """
+    if await _ended(consumer.stop()):
+        return True
+    for rest in (consumer._fetcher, consumer._client):
+        if rest is not None:
+            await _ended(rest.close())
+    return False
+
+
+async def _ended(work: Coroutine[Any, Any, None]) -> bool:
+    """Whether it came to an end of its own, without an error and in time."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=LEAVE_WITHIN)
+    finally:
+        task.cancel()
+    await asyncio.wait([task])
+    if task.cancelled():
+        return False
+    fault = task.exception()
+    if fault is None:
+        return True
+    if not isinstance(fault, KafkaError):
+        raise fault
+    log.warning("a Kafka client did not stop in order", error=str(fault))
+    return False

@@ -31,6 +31,8 @@ class State(IntEnum):
     WAITING = 0
     HELD = 1
     """Waiting for its `not_before`."""
+    PARKED = 2
+    """Waiting for a usable account, outside memory (`parking`)."""
     UNCERTAIN = 4
     ACCEPTED = 5
     """Final where no report was asked for."""
@@ -46,8 +48,13 @@ class State(IntEnum):
 
 
 WORDS = {state: state.name.lower() for state in State}
-UNSAFE = frozenset({State.WAITING, State.HELD, State.UNCERTAIN})
-"""States that still depend on this machine (contract section 6.1)."""
+WAITS = frozenset({State.WAITING, State.HELD, State.PARKED})
+UNSAFE = frozenset({*WAITS, State.UNCERTAIN})
+"""States that depend on this machine (contract section 6.1), unless the message is parked."""
+ELSEWHERE = 1e12
+"""The wake time of a message that another daemon has, or that is to be looked at when its
+partition comes: nobody waits that long.
+"""
 FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED})
 
 
@@ -147,7 +154,7 @@ Place = tuple["Message", Part]
 class Job:
     """A job that was taken; nothing of it changes any more."""
 
-    __slots__ = ("bill_units", "fields", "produced", "received", "seq", "source")
+    __slots__ = ("bill_units", "digest", "fields", "produced", "received", "seq", "source")
 
     def __init__(
         self,
@@ -157,6 +164,7 @@ class Job:
         received: float,
         source: tuple[str, int, int],
         bill_units: int,
+        digest: bytes = b"",
     ) -> None:
         self.seq = seq
         self.fields = fields
@@ -165,6 +173,18 @@ class Job:
         self.source = source
         """Topic, partition and offset of the record."""
         self.bill_units = bill_units
+        self.digest = digest
+        """Of the content: `jobs.digest`."""
+
+    @property
+    def home(self) -> tuple[str, int]:
+        """The partition that it came from: who has that, has the job."""
+        return self.source[:2]
+
+    @property
+    def whole(self) -> bool:
+        """False for a job that is known from what another daemon told of it."""
+        return bool(self.fields.text)
 
 
 class Message:
@@ -187,6 +207,7 @@ class Message:
         "mid",
         "node",
         "out",
+        "parked",
         "parts",
         "queued",
         "reference",
@@ -224,6 +245,8 @@ class Message:
         """Told to come again after a while."""
         self.queued: Any = None
         """The lanes that it stands in."""
+        self.parked = False
+        """Whether it depends on this machine no more, though it waits (contract section 6.3)."""
         self.out = 0
         """Parts that are claimed or written and neither answered nor given up."""
         self.released = 0
@@ -301,6 +324,7 @@ def pack_life(m: Message) -> bytes:
             ],
             m.steps,
             m.job.bill_units,
+            m.parked,
         )
     )
 
@@ -324,7 +348,9 @@ def unpack_life(m: Message, life: bytes) -> None:
         parts,
         steps,
         m.job.bill_units,
+        *later,
     ) = _decode(life)
+    m.parked = bool(later and later[0])
     m.parts = []
     for number, (state, attempt, carrier_ids, written_id, code, *counts) in enumerate(parts, 1):
         part = Part(number)

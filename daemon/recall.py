@@ -15,8 +15,9 @@ def job_of(row: JobRow) -> Job:
         jobs.unpack(row.body),
         row.produced,
         row.received,
-        (row.topic, row.partition, row.offset),
+        (row.topic, row.partition, row.offset if row.offset >= 0 else -1 - row.offset),
         0,
+        row.digest,
     )
 
 

@@ -199,22 +199,12 @@ def _address(node: Node) -> tuple[str, str, int, str | None]:
 
 
 def places(settings: Settings) -> list[tuple[Node, int, str]]:
-    """Node, number and mode of every connection that an account holds.
-
-    `max_binds` is dealt over the nodes in turn, so that none is without.
-    """
-    left = settings.binds
-    dealt = [0] * len(settings.nodes)
-    while left:
-        for place, node in enumerate(settings.nodes):
-            if left and dealt[place] < node.binds:
-                dealt[place] += 1
-                left -= 1
+    """Node, number and mode of every connection that an account holds."""
     modes = ("tx", "rx") if settings.bind_mode == "tx+rx" else ("trx",)
     return [
         (node, number, mode)
-        for place, node in enumerate(settings.nodes)
-        for number in range(1, dealt[place] + 1)
+        for node, binds in zip(settings.nodes, settings.binds_by_node, strict=True)
+        for number in range(1, binds + 1)
         for mode in modes
     ]
 

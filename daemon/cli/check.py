@@ -4,6 +4,9 @@ The capacity of an account is the sum over its binds of window / round trip: wha
 let through, however high the rate is set.  With --connect the round trip is measured as the
 time a TCP connection takes, which is all that can be measured without logging in; the
 gateway's own time for an answer comes on top.
+
+Of an account that several instances share, everything is said of this one's share; a table of
+its own shows the shares of all.
 """
 
 from __future__ import annotations
@@ -39,8 +42,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ConfigError when there are faults."""
-    config, warnings = examine(args.config)
-    print(*_inventory(config), sep="\n")
+    config, warnings, whole = examine(args.config)
+    print(*_inventory(config, whole), *_shares(config, whole), sep="\n")
     found = asyncio.run(_connect_all(config)) if args.connect else None
     lines, low = _capacity(config, found)
     print(*lines, sep="\n")
@@ -86,7 +89,7 @@ async def _connect(node: Node) -> Connection:
     return Connection(seconds)
 
 
-def _inventory(config: Config) -> Iterator[str]:
+def _inventory(config: Config, whole: Config) -> Iterator[str]:
     accounts = [
         (
             name,
@@ -101,13 +104,46 @@ def _inventory(config: Config) -> Iterator[str]:
     ]
     yield from _table("account carrier protocol number rate/s window binds", accounts)
     yield ""
-    nodes = [
-        (name, node.name, f"{node.host}:{node.port}", str(node.binds), str(node.priority))
-        for name, account in config.accounts.items()
-        for node in account.nodes
-    ]
+    nodes = []
+    for name, account in whole.accounts.items():
+        own = _binds(config.accounts[name])
+        nodes += [
+            (
+                name,
+                node.name,
+                f"{node.host}:{node.port}",
+                str(own.get(node.name, 0)),
+                str(node.priority),
+            )
+            for node in account.nodes
+        ]
     yield from _table("account node address binds priority", nodes)
     yield ""
+
+
+def _shares(config: Config, whole: Config) -> Iterator[str]:
+    """Who has what of the accounts that several instances share; nothing when none is shared."""
+    rows: list[tuple[str, ...]] = []
+    for name, account in whole.accounts.items():
+        own = [(instance, account.share(instance)) for instance in account.shares]
+        if own:
+            own.append(("(all)", account))
+        for instance, share in own:
+            by_node = ", ".join(f"{node} {binds}" for node, binds in _binds(share).items())
+            rows.append((name, instance, f"{share.rate:g}", str(share.binds), by_node))
+    if rows:
+        yield f"shares; this instance is {config.daemon.name}"
+        yield from _table("account instance rate/s binds by_node", rows)
+        yield ""
+
+
+def _binds(account: Account) -> dict[str, int]:
+    """Connections to hold, by node."""
+    return {
+        node.name: binds
+        for node, binds in zip(account.nodes, account.binds_by_node, strict=True)
+        if binds
+    }
 
 
 def _capacity(config: Config, found: Found | None) -> tuple[list[str], list[str]]:
@@ -133,8 +169,8 @@ def _capacity(config: Config, found: Found | None) -> tuple[list[str], list[str]
 def _below(name: str, account: Account) -> Iterator[str]:
     """Where the windows cannot carry the rate at a round trip that is nothing unusual."""
     preferred = min(node.priority for node in account.nodes)
-    first = sum(node.binds for node in account.nodes if node.priority == preferred)
-    first = min(first, account.binds)
+    own = _binds(account)
+    first = sum(own.get(node.name, 0) for node in account.nodes if node.priority == preferred)
     for binds, which in ((account.binds, ""), (first, f" of priority {preferred} alone")):
         enough = binds * account.window / account.rate
         if enough < ROUND_TRIPS[-1]:
@@ -148,10 +184,8 @@ def _below(name: str, account: Account) -> Iterator[str]:
 def _measured(name: str, account: Account, found: Found) -> tuple[float, list[str]]:
     """Parts per second at the measured round trips, and what is to be said of them."""
     said = []
-    total, left = 0.0, account.binds
-    for node in sorted(account.nodes, key=lambda node: node.priority):
-        binds = min(node.binds, left)
-        left -= binds
+    total = 0.0
+    for node, binds in zip(account.nodes, account.binds_by_node, strict=True):
         seconds, why = found[name, node.name]
         if seconds is None:
             said.append(f"{name}: {node.name} ({node.host}:{node.port}) not reached: {why}")

@@ -72,7 +72,8 @@ def _reload(app: App, path: Path) -> None:
     from daemon.config import ConfigError, load
 
     try:
-        config = load(path)
+        # The running name, not the file's: two instances with one share would pass the rate.
+        config = load(path, instance=app.config.daemon.name)
     except ConfigError as exc:
         log.error("configuration refused, the old one stays", error=str(exc))
     else:

@@ -1,8 +1,9 @@
 """`carrierd simulate`: the carriers' gateways of a configuration file, played on loopback.
 
 Every node of every account is played on its host and port by the file that `carrierd run` reads,
-passwords included; what goes wrong there is set in its [simulate] section and, while it runs,
-over HTTP at simulate.listen: POST /faults, POST /mo, GET /counts.
+passwords included; of an account that several instances share, all of it.  What goes wrong there
+is set in its [simulate] section and, while it runs, over HTTP at simulate.listen: POST /faults,
+POST /mo, GET /counts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from daemon.config import Config, load
+from daemon.config import Config, examine
 from daemon.sim.control import Control
 from daemon.sim.fleet import Fleet, FleetError
 
@@ -51,7 +52,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ConfigError when the file has faults."""
-    config = load(args.config)
+    config = examine(args.config).whole
     try:
         fleet = Fleet(config)
     except FleetError as exc:

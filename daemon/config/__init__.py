@@ -66,20 +66,27 @@ class Examined(NamedTuple):
     """A file's configuration, and the lines on what is odd in it."""
 
     config: Config
+    """Of this instance: of accounts with `shares` its own part."""
     warnings: list[str]
+    whole: Config
+    """As the file says it, for all instances together."""
 
 
-def load(path: Path, *, secrets: bool = True) -> Config:
-    """The configuration in this file.
+def load(path: Path, *, secrets: bool = True, instance: str | None = None) -> Config:
+    """The configuration of one instance in this file, `daemon.name` when none is given.
 
     With `secrets` False the passwords of accounts are left unread, so that a command that logs
     in nowhere works without them; revealing one is then a LookupError.  Raises ConfigError.
     """
-    return examine(path, secrets=secrets).config
+    return examine(path, secrets=secrets, instance=instance).config
 
 
 def examine(
-    path: Path, *, secrets: bool = True, environ: Mapping[str, str] = os.environ
+    path: Path,
+    *,
+    secrets: bool = True,
+    environ: Mapping[str, str] = os.environ,
+    instance: str | None = None,
 ) -> Examined:
     """As `load`, with warnings.  Raises ConfigError."""
     try:
@@ -102,11 +109,12 @@ def examine(
     if root is None:
         raise AssertionError("a parsed TOML file is a table")
     accounts = raw.get("accounts")
-    rules.apply(reader, root, accounts if isinstance(accounts, dict) else ())
+    rules.apply(reader, root, accounts if isinstance(accounts, dict) else (), instance)
     if reader.faults:
         raise ConfigError(path, sorted(reader.faults))
     warnings = [f"{path}:{warning}" for warning in sorted(reader.warnings)]
-    return Examined(cast(Config, root.build()), warnings)
+    whole = cast(Config, root.build())
+    return Examined(whole.share(instance or whole.daemon.name), warnings, whole)
 
 
 def _refused(path: Path, line: int, key: str, text: str) -> ConfigError:

@@ -10,7 +10,7 @@ import functools
 import json
 import operator
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -107,6 +107,8 @@ def allowed(hint: Any) -> str:
         if is_section(item):
             return f"an array of {count} tables"
         return f"an array of {count}, each {allowed(item)}"
+    if get_origin(kind) is Mapping:
+        return f"a table, each value {allowed(get_args(kind)[1])}"
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(shown(value) for value in get_args(kind))
     return _said(inspect.type_info(hint))

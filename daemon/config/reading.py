@@ -144,7 +144,10 @@ class Reader:
         if get_origin(kind) is tuple:
             return self._list(hint, raw, path)
         if get_origin(kind) is Mapping:
-            return self._tables(get_args(kind)[1], raw, path)
+            item = get_args(kind)[1]
+            if is_section(item):
+                return self._tables(item, raw, path)
+            return self._by_name(hint, raw, path)
         with suppress(ValueError):  # msgspec's ValidationError is one
             if kind not in PARSERS:
                 return msgspec.convert(raw, hint)
@@ -176,6 +179,14 @@ class Reader:
             return None
         read = ((name, self.table(kind, one, (*path, name))) for name, one in raw.items())
         return {name: table for name, table in read if table is not None}
+
+    def _by_name(self, hint: Any, raw: object, path: lines.Place) -> dict[str, object] | None:
+        """Plain values under names of the file's own choice: a faulty one is None there."""
+        if not isinstance(raw, dict):
+            self.fault(path, f"is {shown(raw)}, allowed is {allowed(hint)}")
+            return None
+        item = get_args(bare(hint))[1]
+        return {name: self._value(item, one, (*path, name)) for name, one in raw.items()}
 
     def _secret(
         self, raw: dict[str, object], path: lines.Place, key: str, *, optional: bool

@@ -17,6 +17,7 @@ import msgspec
 
 from daemon.sim.behaviour import Behaviour
 
+from . import instances
 from .hints import allowed
 from .lines import Place
 from .reading import Reader, Table
@@ -54,19 +55,31 @@ LIMITS = {
 SGIP_LOGIN = 16
 
 
-def apply(reader: Reader, root: Table, named: Iterable[str]) -> None:
+def apply(reader: Reader, root: Table, named: Iterable[str], instance: str | None = None) -> None:
     """Adds what the rules find to the reader's faults and warnings.
 
     `named`: every account name in the file, also of accounts with faults of their own.
+    `instance`: whose shares are wanted, `daemon.name` when None.
     """
     names = frozenset(named)
     accounts: dict[str, Table] = root.get("accounts") or {}
+    daemon, broker = root.get("daemon"), root.get("broker")
+    instance = instance or (daemon.get("name") if daemon is not None else None)
     for name, account in accounts.items():
         _name(reader, ("accounts", name))
         _protocol(reader, account)
         _nodes(reader, account)
-    _file(reader, root.get("daemon"), "codes")
-    _broker(reader, root.get("broker"))
+        for other in account.get("shares") or ():
+            _name(reader, (*account.path, "shares", other))
+        instances.apply(reader, account, instance)
+        if account.get("shares") and broker is not None and broker.get("kind") == "local":
+            reader.warn(
+                (*account.path, "shares"),
+                "has a local broker beside it, through which a report that comes to another "
+                "instance does not find its message",
+            )
+    _file(reader, daemon, "codes")
+    _broker(reader, broker)
     _routes(reader, root.get("routes"), names)
     _simulate(reader, root.get("simulate"), names)
     _addresses(reader, root, accounts)

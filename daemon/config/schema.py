@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Optional, get_type_hints
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct, defstruct
+from msgspec import Meta, Struct, defstruct, structs
 
 from daemon.sim.behaviour import Behaviour
 
 from .secret import Secret
+from .shares import deal, parts, portion, within
 
 DAY = 86400.0
 
@@ -29,6 +30,7 @@ Seconds = Annotated[float, Meta(gt=0, le=400 * DAY, extra={"unit": "seconds"})]
 ShortSeconds = Annotated[float, Meta(gt=0, le=3600, extra={"unit": "seconds"})]
 Delay = Annotated[float, Meta(ge=0, le=3600, extra={"unit": "seconds"})]
 Rate = Annotated[float, Meta(gt=0, le=100_000, extra={"unit": "parts per second"})]
+Weight = Annotated[float, Meta(gt=0, le=1000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[
     str,
@@ -85,6 +87,8 @@ class Daemon(Section, frozen=True, kw_only=True):
     """How long archive files are kept.  At least 184 days: the law asks for six months."""
     codes: Path | None = None
     """A table of status codes that goes before the one shipped."""
+    park_after: Delay = 60.0
+    """What has to wait longer (`not_before`, no usable account) waits in `topics.parked`."""
 
 
 class Topics(Section, frozen=True, kw_only=True):
@@ -192,6 +196,9 @@ class Account(Section, frozen=True, kw_only=True):
     """Slow down below `rate` while the gateway throttles."""
     min_rate: Rate | None = None
     """How far `adapt` may go; a tenth of `rate` when absent."""
+    shares: Mapping[str, Weight] = {}
+    """The instances that share the account, by `daemon.name`, and the weight of each; none: it is
+    all this one's.  In a configuration of one instance they are taken into account already."""
 
     @property
     def lowest_rate(self) -> float:
@@ -199,10 +206,39 @@ class Account(Section, frozen=True, kw_only=True):
         return self.rate / 10 if self.min_rate is None else self.min_rate
 
     @property
+    def binds_by_node(self) -> tuple[int, ...]:
+        """Connections to hold, in the order of the nodes."""
+        return within([node.binds for node in self.nodes], self.max_binds)
+
+    @property
     def binds(self) -> int:
         """Connections to hold, all nodes together."""
-        listed = sum(node.binds for node in self.nodes)
-        return min(listed, self.max_binds) if self.max_binds else listed
+        return sum(self.binds_by_node)
+
+    @property
+    def binds_by_instance(self) -> dict[str, tuple[int, ...]]:
+        """As `binds_by_node`, for each of the instances in `shares`."""
+        priorities = [node.priority for node in self.nodes]
+        return deal(self.binds_by_node, priorities, self.shares)
+
+    def share(self, instance: str) -> Account:
+        """What this instance has of the account: its part of the rates, and of the binds.
+
+        Nodes it has no bind to are absent.  Without `shares` the account itself.  Raises KeyError
+        for an instance that is not among them.
+        """
+        if not self.shares:
+            return self
+        part = parts(self.shares)[instance]
+        dealt = zip(self.nodes, self.binds_by_instance[instance], strict=True)
+        return structs.replace(
+            self,
+            rate=portion(self.rate, part),
+            min_rate=None if self.min_rate is None else portion(self.min_rate, part),
+            nodes=tuple(structs.replace(node, binds=binds) for node, binds in dealt if binds),
+            max_binds=0,
+            shares={},
+        )
 
     @property
     def listener(self) -> Listener | None:
@@ -282,3 +318,8 @@ class Config(Section, frozen=True, kw_only=True):
     routes: Routes = Routes()
     uncertain: Uncertain = Uncertain()
     simulate: Simulate = Simulate()
+
+    def share(self, instance: str) -> Config:
+        """The configuration of this instance: of accounts that have `shares`, its own."""
+        accounts = {name: account.share(instance) for name, account in self.accounts.items()}
+        return structs.replace(self, accounts=accounts)

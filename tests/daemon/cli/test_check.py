@@ -153,3 +153,55 @@ def test_a_file_without_accounts_is_no_fault(
 ) -> None:
     assert check(tmp_path, "") == 0
     assert "account  node  address" in capsys.readouterr().out
+
+
+def shared(name: str) -> str:
+    """An account that two instances share: two nodes with three binds in all, one in reserve."""
+    more = '[[accounts.one.nodes]]\nname = "b"\nhost = "h"\nport = 1\npriority = 2\n[routes]'
+    text = TEXT.format(port=7890).replace("port = 7890", "port = 7890\nbinds = 2")
+    text = text.replace("rate = 200", 'rate = 200\nshares = {"xz-a" = 1, "xz-b" = 1}')
+    head = f'[daemon]\nname = "{name}"\n'
+    return head + text.replace("[routes]", more).replace('kind = "local"', "")
+
+
+def test_it_prints_the_share_of_this_instance_beside_the_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(tmp_path, shared("xz-b")) == 0
+    assert capsys.readouterr().out.split("\n")[:-2] == [
+        "account  carrier  protocol  number  rate/s  window  binds",
+        "one      mobile   cmpp 3.0    1065     100      16      1",
+        "",
+        "account  node  address         binds  priority",
+        "one      a     127.0.0.1:7890      1         1",
+        "one      b     h:1                 0         2",
+        "",
+        "shares; this instance is xz-b",
+        "account  instance  rate/s  binds  by node",
+        "one      xz-a         100      2  a 1, b 1",
+        "one      xz-b         100      1  a 1",
+        "one      (all)        200      3  a 2, b 1",
+        "",
+        "parts per second that the windows let through, by round trip",
+        "account  rate/s  20 ms  50 ms  100 ms",
+        "one         100    800    320     160",
+        "",
+    ]
+
+
+def test_a_node_that_this_instance_has_no_bind_to_is_not_connected_to(
+    tmp_path: Path, listener: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shared("xz-b").replace("port = 7890", f"port = {listener}")
+    assert check(tmp_path, text, "--connect") == 0
+    assert "not reached" not in capsys.readouterr().out
+
+
+def test_binds_that_max_binds_leaves_out_carry_nothing(
+    tmp_path: Path, listener: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reserve = '[[accounts.one.nodes]]\nname = "b"\nhost = "h"\nport = 1\npriority = 2\n[routes]'
+    text = TEXT.format(port=listener).replace(f"port = {listener}", f"port = {listener}\nbinds = 2")
+    text = text.replace("[routes]", reserve).replace("window = 16", "window = 15\nmax_binds = 2")
+    assert check(tmp_path, text) == 0
+    assert "1 bind of priority 1 alone with window 15 carry 200/s" in capsys.readouterr().out

@@ -19,7 +19,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         "drain_witin = 30.0",
         "4: daemon.drain_witin: is unknown (did you mean drain_within?), allowed are name, "
         "state_dir, drain_within, timezone, remember_ids, join_within, archive_after, retain, "
-        "codes",
+        "codes, park_after",
     ),
     "unknown section": (
         "[uncertain]",
@@ -310,6 +310,51 @@ CASES: dict[str, tuple[str, str, str]] = {
         'name = "xz-a"\nretain = 86400',
         "3: daemon.retain: is 86400, allowed is a number from 15897600 to 3153600000 (seconds)",
     ),
+    "parked after a negative time": (
+        'name = "xz-a"',
+        'name = "xz-a"\npark_after = -1',
+        "3: daemon.park_after: is -1, allowed is a number from 0 to 3600 (seconds)",
+    ),
+    "shares that are no table": (
+        "rate = 200",
+        "rate = 200\nshares = 2",
+        f"26: {M}.shares: is 2, allowed is a table, each value a number above 0, at most 1000",
+    ),
+    "a share of nothing": (
+        "rate = 200",
+        'rate = 200\nshares = {"xz-a" = 1, "xz-b" = 0}',
+        f"26: {M}.shares.xz-b: is 0, allowed is a number above 0, at most 1000",
+    ),
+    "a share for a name that no instance can have": (
+        "rate = 200",
+        'rate = 200\nshares = {"xz-a" = 1, "xz b" = 1}',
+        f'26: {M}.shares."xz b": is no usable name, allowed are 1 to 64 letters, digits and '
+        "_ . -, none of the last two in front",
+    ),
+    "shares without one for this instance": (
+        "rate = 200",
+        'rate = 200\nshares = {"xz-b" = 1, "xz-c" = 1}',
+        f'26: {M}.shares: has no "xz-a", which this instance is called (daemon.name), allowed is '
+        "a table of all instances that use the account",
+    ),
+    "a share of the rate that is too small": (
+        "rate = 200",
+        'rate = 1.5\nshares = {"xz-b" = 2, "xz-a" = 1}',
+        f"26: {M}.shares.xz-a: has 0.5 parts per second of 1.5, allowed is a weight that makes it "
+        "1 or more",
+    ),
+    "another instance without a bind": (
+        "rate = 200",
+        'rate = 200\nshares = {"xz-a" = 10, "xz-b" = 1}',
+        f"26: {M}.shares.xz-b: has none of the account's 3 binds, allowed is a weight that makes "
+        "it one or more",
+    ),
+    "fewer binds than instances because of max_binds": (
+        "rate = 200",
+        'rate = 200\nmax_binds = 1\nshares = {"xz-a" = 1, "xz-b" = 1}',
+        f"27: {M}.shares.xz-b: has none of the account's 1 bind, allowed is a weight that makes "
+        "it one or more",
+    ),
     "accounts that are no tables": (
         "[uncertain]",
         "[accounts]\nfake = 1\n[uncertain]",
@@ -318,7 +363,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         "answer_within, keepalive, report_within, max_binds, nodes, node_id, corp_id, listen, "
         "listen_login, listen_password, listen_password_file, listen_password_env, "
         "listen_allow, udhi, md5_pad, report_id, throttle_codes, encoding, long, bind_mode, "
-        "system_type, signature_by, max_destinations, adapt, min_rate",
+        "system_type, signature_by, max_destinations, adapt, min_rate, shares",
     ),
 }
 

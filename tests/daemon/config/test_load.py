@@ -27,6 +27,7 @@ def test_defaults_are_the_contracts(tmp_path: Path) -> None:
     assert config.daemon.join_within == 180.0
     assert config.daemon.archive_after == 86400
     assert config.daemon.retain == 400 * 86400
+    assert config.daemon.park_after == 60.0
     assert (config.broker.kind, config.broker.commit) == ("kafka", "answered")
     assert config.broker.topics.jobs == ("sms.jobs.urgent", "sms.jobs")
     assert config.broker.topics.parked == "sms.parked"
@@ -44,6 +45,7 @@ def test_an_account_has_the_contracts_defaults(tmp_path: Path) -> None:
     assert (account.throttle_codes, account.encoding, account.long) == ((), "auto", "udh8")
     assert (account.bind_mode, account.system_type, account.signature_by) == ("trx", "", "client")
     assert (account.max_destinations, account.adapt, account.lowest_rate) == (1, True, 5.0)
+    assert account.shares == {}
     assert account.listener is None
 
 
@@ -143,6 +145,11 @@ def test_simulated_accounts_override_what_they_name_and_no_more(tmp_path: Path) 
             'username = "x"',
             "12: broker.username: has no effect with PLAINTEXT",
         ),
+        (
+            "priority = 1",
+            'priority = 2\n[accounts.mobile.shares]\n"xz-a" = 2\n"xz-b" = 1',
+            "35: accounts.mobile.shares.xz-b: has no bind to a node of priority 1, the preferred",
+        ),
     ],
 )
 def test_what_is_odd_is_a_warning(tmp_path: Path, old: str, new: str, warning: str) -> None:
@@ -154,7 +161,7 @@ def test_the_sound_file_has_no_warnings(tmp_path: Path) -> None:
 
 
 def test_the_example_loads_as_it_stands() -> None:
-    config, warned = examine(ROOT / "config" / "example.toml", environ={})
+    config, warned, _ = examine(ROOT / "config" / "example.toml", environ={})
     assert warned == []
     assert config.broker.kind == "local"
     assert {a.carrier for a in config.accounts.values()} == {
@@ -184,7 +191,7 @@ def production(folder: Path) -> Config:
     }
     file = folder / "production.toml"
     file.write_text(text)
-    config, warned = examine(file, environ=environ)
+    config, warned, _ = examine(file, environ=environ)
     assert warned == []
     return config
 

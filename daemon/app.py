@@ -233,9 +233,7 @@ class App:
         wanted = topics_of(self.config)
         if self.config.broker.kind == "local":
             await self.broker.create(wanted)
-        names = self.config.broker.topics
-        used = [*names.jobs, names.reports, names.inbound, names.dead]
-        found = await self.broker.topics(used)
+        found = await self.broker.topics([topic.name for topic in wanted])
         if missing := [name for name, partitions in found.items() if partitions is None]:
             raise BrokerError(
                 f"missing topics: {', '.join(missing)}; see `carrierd topics --create`"

@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "play the gateways of a configuration file, on loopback",
     "send": "put jobs on the jobs topic",
     "tail": "show what was published: reports, inbound or dead",
+    "stop": "reject what is not yet written of a job, a tenant or an account",
     "topics": "check or create the broker's topics",
     "trace": "the whole life of a job or message",
     "decode": "protocol octets as text",
@@ -37,6 +38,7 @@ examples:
   carrierd send --config config/example.toml --to 13800138000 --text Hello --wait
   carrierd tail reports --config config/example.toml --follow
   carrierd trace --config config/example.toml --to 13800138000
+  carrierd stop --config config/example.toml --tenant parcels
   carrierd decode cmpp-3.0 0000000c0000000800000001
 
 'carrierd COMMAND --help' says more of each.

@@ -142,8 +142,6 @@ def _protocol_warnings(reader: Reader, account: Table, protocol: str, limits: Li
         reader.warn((*path, "encoding"), 'is "gbk", which smpp has no standard data_coding for')
     if protocol == "smpp" and (account.get("max_destinations") or 1) > 1:
         reader.warn((*path, "max_destinations"), "has no effect, submit_sm has one destination")
-    if "min_rate" in account.given and account.get("adapt") is False:
-        reader.warn((*path, "min_rate"), "has no effect while adapt is false")
 
 
 def _sgip(reader: Reader, account: Table, protocol: str) -> None:

@@ -101,7 +101,9 @@ class Topics(Section, frozen=True, kw_only=True):
     inbound: Topic = "sms.inbound"
     dead: Topic = "sms.dead"
     parked: Topic = "sms.parked"
+    """What has to wait long."""
     state: Topic = "sms.state"
+    """What another daemon needs to take over."""
 
 
 class Broker(Section, frozen=True, kw_only=True):
@@ -193,16 +195,17 @@ class Account(Section, frozen=True, kw_only=True):
     signature_by: Literal["client", "gateway"] = "client"
     max_destinations: Annotated[int, Meta(ge=1, le=99)] = 1
     adapt: bool = True
-    """Slow down below `rate` while the gateway throttles."""
+    """Slow down while the gateway's answers take longer than they did; throttle answers slow the
+    account down in any case."""
     min_rate: Rate | None = None
-    """How far `adapt` may go; a tenth of `rate` when absent."""
+    """How far the account is slowed down at most; a tenth of `rate` when absent."""
     shares: Mapping[str, Weight] = {}
     """The instances that share the account, by `daemon.name`, and the weight of each; none: it is
     all this one's.  In a configuration of one instance they are taken into account already."""
 
     @property
     def lowest_rate(self) -> float:
-        """Parts per second that `adapt` never goes below."""
+        """Parts per second below which nothing slows the account down."""
         return self.rate / 10 if self.min_rate is None else self.min_rate
 
     @property

@@ -46,15 +46,16 @@ def deal(
     How many an instance has in all is its part of the sum, rounded by largest remainder.  The
     nodes are gone through from the preferred to the last: an instance has the whole binds of
     its part of a node, and what is left of the node goes to those that are furthest behind.
-    Names decide between equals, so that the order in the file does not matter.
+    Between equals who has fewer is served first, then names decide: the order in the file does
+    not matter.
     """
     own = dict(sorted(parts(weights).items()))
     left = _rounded(sum(binds), own)
     given = {name: [int(count * part) for count in binds] for name, part in own.items()}
     for name, dealt in given.items():
         left[name] -= sum(dealt)
+    # What an instance has of the nodes so far, less its part of them.
     ahead = dict.fromkeys(own, Fraction(0))
-    """What an instance has of the nodes so far, less its part of them."""
     for place in sorted(range(len(binds)), key=lambda place: priorities[place]):
         for name, part in own.items():
             ahead[name] += given[name][place] - part * binds[place]
@@ -74,7 +75,7 @@ def deal(
 def _rounded(count: int, own: Mapping[str, Fraction]) -> dict[str, int]:
     """Whole numbers that make `count`, each its part rounded down or up."""
     whole = {name: int(count * part) for name, part in own.items()}
-    behind = sorted(own, key=lambda name: whole[name] - count * own[name])
+    behind = sorted(own, key=lambda name: (whole[name] - count * own[name], whole[name]))
     for name in behind[: count - sum(whole.values())]:
         whole[name] += 1
     return whole

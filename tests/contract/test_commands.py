@@ -63,6 +63,17 @@ async def test_a_rate_above_the_capacity_is_warned_of(tmp_path: Path) -> None:
     assert "warning" in ended.out + ended.err
 
 
+async def test_the_share_of_an_instance_is_shown_beside_the_whole(tmp_path: Path) -> None:
+    """Daemons that share an account get shares of rate and binds by configuration (6.4)."""
+    shared = {**MOBILE, "shares": {"x": 1, "y": 1}}
+    ended = await command("check", "--config", str(config(tmp_path, xm=shared)))
+    assert ended.status == 0
+    assert re.search(r"xm +x +100 +1 ", ended.out)
+    assert re.search(r"xm +y +100 +1 ", ended.out)
+    assert re.search(r"xm +\S+ +200 +2 ", ended.out)
+    assert re.search(r"xm +100 +800 +320 +160", ended.out), "the capacity is that of the share"
+
+
 async def test_a_round_trip_can_be_measured(four: World) -> None:
     ended = await four.daemon.run("check", "--connect")
     assert ended.status == 0
@@ -106,6 +117,10 @@ FAULTS = [
     ("port", {**MOBILE, "nodes": [{"name": "a", "host": "h", "port": 70000}]}),
     ("host", {**MOBILE, "nodes": [{"name": "a", "port": 7000}]}),
     ("listen_allow", {**UNICOM, "carrier": "mobile", "listen_allow": ["127.0.0.0/33"]}),
+    ("shares", {**MOBILE, "shares": {"y": 1}}),
+    ("shares", {**MOBILE, "shares": {"x": 1, "y": -1}}),
+    ("shares", {**MOBILE, "shares": {"x": 1, "y": 1, "z": 1}}),
+    ("shares", {**MOBILE, "rate": 2, "shares": {"x": 3, "y": 1}}),
 ]  # fmt: skip
 
 
@@ -383,8 +398,68 @@ async def test_topics_are_checked_and_made(tmp_path: Path) -> None:
     assert ended.status == 0
     ended = await command("topics", "--config", str(file))
     assert ended.status == 0
-    for topic in ("sms.jobs.urgent", "sms.jobs", "sms.reports", "sms.inbound", "sms.dead"):
-        assert topic in ended.out
+    names = [line.split()[0] for line in ended.out.splitlines()]
+    assert names == [
+        "sms.jobs.urgent", "sms.jobs", "sms.reports", "sms.inbound", "sms.dead", "sms.parked",
+        "sms.state",
+    ]  # fmt: skip
+
+
+# stop
+
+
+async def test_a_stop_is_zero_when_it_is_stored_beside_a_daemon_and_without_one(
+    four: World, tmp_path: Path
+) -> None:
+    file = config(tmp_path, xm=MOBILE)
+    for flag, name in (("--job", "nobodys"), ("--tenant", "nobody"), ("--account", "xm")):
+        ended = await command("stop", "--config", str(file), flag, name)
+        assert (ended.status, ended.err) == (0, "")
+        assert len(ended.out.splitlines()) == 1
+        assert name in ended.out
+    ended = await four.daemon.run("stop", "--tenant", "nobody")
+    assert (ended.status, ended.err) == (0, "")
+    one = job(number())
+    await four.daemon.send(one)
+    assert (await four.daemon.final(f"{one['id']}/0"))["state"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--job"],
+        ["--job", "a", "--tenant", "b"],
+        ["--tenant", "a", "--account", "xm"],
+        ["--job", ""],
+        ["--job", "j" * 65],
+        ["--account", "none"],
+        ["--message", "j/0"],
+    ],
+)
+async def test_a_stop_of_nothing_that_can_be_stopped_is_two(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    ended = await command("stop", "--config", str(config(tmp_path, xm=MOBILE)), *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_stop_with_a_bad_configuration_is_two(tmp_path: Path) -> None:
+    file = config(tmp_path, xm={**MOBILE, "windw": 3})
+    ended = await command("stop", "--config", str(file), "--job", "j")
+    assert ended.status == 2
+    assert re.search(r"\.toml:\d+: accounts\.xm\.windw: ", ended.err)
+
+
+async def test_a_stop_that_no_broker_stores_is_one(tmp_path: Path) -> None:
+    file = config(tmp_path, xm=MOBILE)
+    text = file.read_text().replace('kind = "local"', 'kind = "kafka"\nbootstrap = ["127.0.0.1:1"]')
+    file.write_text(text)
+    ended = await command("stop", "--config", str(file), "--job", "j", within=60.0)
+    assert (ended.status, ended.out) == (1, "")
+    assert "127.0.0.1:1" in ended.err
 
 
 async def test_the_module_is_the_same_program() -> None:

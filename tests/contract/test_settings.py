@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from .gateways import SILENT, Answer, refused
-from .process import until
+from .process import toml, until
 from .together import Together
 from .world import Account, World, job, number, world
 
@@ -372,3 +373,48 @@ async def test_refused_credentials_stop_the_bind(tmp_path: Path) -> None:
 
 async def test_nothing_that_the_daemon_did_breaks_the_contract(quirks: World) -> None:
     assert quirks.faults() == []
+
+
+@alone()
+async def test_an_instance_keeps_to_its_share_of_rate_and_binds_and_takes_over_another(
+    tmp_path: Path,
+) -> None:
+    """Daemons that share an account get shares of `rate` and `binds` by configuration (6.4)."""
+    account = Account(
+        "m", "cmpp", "mobile", rate=40, adapt=False, shares={"outside": 1, "other": 1},
+        node_keys=[{"binds": 2}, {"binds": 2}],
+    )  # fmt: skip
+    account.far.default = Answer(reports=())
+    async with world(tmp_path, account) as w:
+
+        async def reload(shares: dict[str, int], name: str, limit: float) -> None:
+            account.keys["shares"] = shares
+            w.daemon.config["daemon"]["name"] = name
+            w.daemon.config["accounts"]["m"] = account.table()
+            w.daemon.file.write_text("\n".join(toml(w.daemon.config)) + "\n")
+            assert w.daemon.process is not None
+            w.daemon.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 5.0
+            while await w.daemon.metric("carrierd_rate_limit", account="m") != limit:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+
+        def binds() -> list[int]:
+            return [len(gateway.bound) for gateway in account.gateways]
+
+        await until(lambda: binds() == [1, 1], 3.0, binds)
+        jobs = [job(number()) for _ in range(50)]
+        await w.daemon.send(*jobs)
+        for one in jobs:
+            await w.daemon.state(f"{one['id']}/0", "accepted", 6.0)
+        assert account.far.busiest_second() <= 20 * 1.05 + 1
+        times = [submit.at for submit in account.far.submits]
+        assert times[-1] - times[0] <= 3.0, "and it is used"
+
+        await reload({"outside": 3, "other": 1}, "outside", 30.0)
+        await until(lambda: sorted(binds()) == [1, 2], 3.0, binds)
+        await reload({"outside": 1}, "outside", 40.0)
+        await until(lambda: binds() == [2, 2], 3.0, binds)
+        # Another name needs a restart: until then the share is that of the name that runs.
+        await reload({"outside": 1, "other": 3}, "other", 10.0)
+        await until(lambda: sum(binds()) == 1, 3.0, binds)

@@ -136,11 +136,6 @@ def test_simulated_accounts_override_what_they_name_and_no_more(tmp_path: Path) 
             "65: accounts.other.max_destinations: has no effect, submit_sm has one destination",
         ),
         (
-            "rate = 200",
-            "rate = 200\nadapt = false\nmin_rate = 1",
-            "27: accounts.mobile.min_rate: has no effect while adapt is false",
-        ),
-        (
             'security = "PLAINTEXT"',
             'username = "x"',
             "12: broker.username: has no effect with PLAINTEXT",
@@ -154,6 +149,14 @@ def test_simulated_accounts_override_what_they_name_and_no_more(tmp_path: Path) 
 )
 def test_what_is_odd_is_a_warning(tmp_path: Path, old: str, new: str, warning: str) -> None:
     assert warnings(tmp_path, edited((old, new))) == [warning]
+
+
+def test_a_lowest_rate_is_not_odd_without_adapting_because_throttle_answers_slow_down_too(
+    tmp_path: Path,
+) -> None:
+    assert (
+        warnings(tmp_path, edited(("rate = 200", "rate = 200\nadapt = false\nmin_rate = 1"))) == []
+    )
 
 
 def test_the_sound_file_has_no_warnings(tmp_path: Path) -> None:
@@ -176,9 +179,11 @@ def test_the_example_loads_as_it_stands() -> None:
     assert len({node.port for node in nodes}) == len(nodes)
 
 
-def production(folder: Path) -> Config:
+def production(folder: Path, edit: tuple[str, str] = ("", "")) -> Config:
     """The production file, with its credentials in a folder that exists."""
     text = (ROOT / "config" / "production.toml").read_text()
+    assert edit[0] in text
+    text = text.replace(*edit, 1)
     for name in ("xz-telecom", "xz-broadnet"):
         (folder / name).write_text("fromfile\n")
         (folder / name).chmod(0o400)
@@ -207,6 +212,11 @@ def test_the_production_file_loads_with_its_secrets_in_place(tmp_path: Path) -> 
     }
     assert config.broker.password == Secret("fromenv")
     assert config.accounts["xz-mobile"].nodes[2].priority == 2
+
+
+def test_the_production_file_can_be_shared_as_it_says(tmp_path: Path) -> None:
+    account = production(tmp_path, ("# shares = ", "shares = ")).accounts["xz-mobile"]
+    assert (account.rate, [node.binds for node in account.nodes]) == (100.0, [1, 1, 1])
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

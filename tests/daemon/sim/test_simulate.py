@@ -58,6 +58,23 @@ async def test_it_plays_serves_and_ends_with_its_counts(
     assert re.search(r"^mobile/m1 +1 +1 ", rest.decode(), re.MULTILINE)
 
 
+async def test_nodes_are_played_that_only_another_instance_has_binds_to(tmp_path: Path) -> None:
+    shares = 'rate = 100\nshares = {{"carrierd" = 1, "other" = 1}}'
+    process = await simulate(configured(tmp_path, CONFIG.replace("rate = 100", shares, 1)))
+    assert process.stdout is not None
+    said = ""
+    async with asyncio.timeout(20):
+        while "playing until" not in said:
+            line = (await process.stdout.readline()).decode()
+            assert line, said
+            said += line
+    process.terminate()
+    async with asyncio.timeout(20):
+        await process.communicate()
+    assert re.search("^mobile/m1 ", said, re.MULTILINE)
+    assert re.search("^mobile/m2 ", said, re.MULTILINE)
+
+
 async def test_a_bad_file_is_two(tmp_path: Path) -> None:
     file = configured(tmp_path, CONFIG.replace("seed = 7", "seed = -7"))
     process = await simulate(file)

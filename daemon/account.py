@@ -32,6 +32,10 @@ Claimed = list[tuple[Link, Message, list[Part]]]
 class Desk(Protocol):
     """What an account needs of the engine."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing may be dealt out now."""
+
     def unfit(self, message: Message, code: str, reason: str) -> None:
         """The message cannot go to this account at all."""
 
@@ -169,7 +173,7 @@ class Account:
         )
 
     def _deal(self, links: Sequence[Link], now: float) -> None:
-        if self.draining:
+        if self.draining or self.desk.paused:
             return
         if self.has_waiting():
             soon = self.pacer.soon(CLAIM_AHEAD, now)
@@ -251,7 +255,7 @@ class Account:
     def _refill(self) -> None:
         for queue in self.queues:
             for lane in range(LANES):
-                if queue.spilled[lane] and queue.wants_refill(lane):
+                if queue.wants_refill(lane):
                     self.desk.refill(queue, lane)
 
     # Time

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +23,7 @@ from .broker import topics as topics_of
 from .broker.base import Broker, BrokerError, Place
 from .carriers import listener as listener_of
 from .carriers import maker
+from .changelog import Teller
 from .changes import Changes
 from .claims import Claims
 from .clock import Stamps, host, wall
@@ -29,6 +31,7 @@ from .codes.lookup import Codes
 from .config import Address, Config
 from .correlate import Correlate
 from .engine import Engine
+from .homes import Homes
 from .http import Http
 from .inbound import Inbound
 from .intake import Intake
@@ -41,21 +44,28 @@ from .model import Message, Part
 from .numbers.plan import Plan
 from .offsets import Offsets
 from .outbox import Outbox
+from .parking import Parking
 from .pool import Pool
 from .queues import RouteQueue
 from .records import Records
 from .recovery import durable, recover
 from .refill import Refill
 from .reload import binds_anew, merged, needs_restart
+from .replica import Replica
 from .router import Router
 from .settle import Settle
 from .status import Status
+from .stopping import Stopping
+from .stops import Stops
 from .sweep import Sweep
+from .takeover import Takeover
 from .tally import Tally
 from .ticker import Ticker
 
 log = structlog.get_logger()
 
+HAND_OVER_WITHIN = 2.0
+"""Seconds that a revocation waits for answers, and for what became of them to be published."""
 START_BITS = 40
 """Claims are numbered from the count of starts, shifted by this: always higher than before."""
 
@@ -84,17 +94,26 @@ class App:
         config = self.config
         now = self.loop.time()
         topics = config.broker.topics
-        self.outlet = self.broker.outlet([topics.reports, topics.inbound, topics.dead])
+        shared = (topics.state, topics.parked)
+        published = [topics.reports, topics.inbound, topics.dead, *shared]
+        self.outlet = self.broker.outlet(published, packed=shared)
         self.ledger = Ledger.open(
             config.daemon.state_dir,
             on_events=self._publish,
             on_commit=self.tally.commit.observe,
             remember_ids=config.daemon.remember_ids,
         )
-        self.outbox = Outbox(self.outlet, self.ledger.told, self.ledger.outbox)
+        self.outbox = Outbox(self.outlet, self._published, self.ledger.outbox)
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
-        self.source = self.broker.source(topics.jobs, on_revoked=self._revoked)
+        self.source = self.broker.source(
+            topics.jobs, on_assigned=self._assigned, on_revoked=self._revoked
+        )
+        # A local queue is on the disk that the ledger is on, and there is nobody else to tell.
+        alone = config.broker.kind == "local"
+        self.homes = Homes(topics.jobs, every=alone, sure=self.source.sure)
+        self.teller = None if alone else Teller(self.ledger.identity(), *shared)
+        self.stops = Stops(self._goes_to)
         settings = self.settings = dict(config.accounts)
         self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})
         self.correlate = Correlate(self._evict)
@@ -111,6 +130,8 @@ class App:
             doubt=self._doubt,
             unheld=self._unheld,
             patience=self._patience,
+            left=self._left,
+            outcome=None if self.teller is None else self.teller.outcome,
         )
         self.engine = Engine(
             ledger=self.ledger,
@@ -119,6 +140,9 @@ class App:
             offsets=self.offsets,
             alarms=self.alarms,
             claims=Claims(self.ledger.starts() << START_BITS),
+            homes=self.homes,
+            stops=self.stops,
+            teller=self.teller,
             tally=self.tally,
             stored_is_safe=config.broker.commit == "stored",
             inbound=self._inbound,
@@ -142,6 +166,7 @@ class App:
         )
         self.router = Router(config.routes, self.accounts, self.pool.usable)
         self.refill = Refill(self.ledger, self.engine, self.router)
+        self.parking = Parking(self.engine, self.router, config.daemon.park_after)
         self.inbound = Inbound(
             accounts=self.accounts,
             records=self.records,
@@ -157,10 +182,20 @@ class App:
             router=self.router,
             plan=Plan(config.routes.prefixes),
             tally=self.tally,
+            parking=self.parking,
             dead_topic=topics.dead,
             later_topics=topics.jobs[1:],
             seq=self.ledger.last_seq() + 1,
         )
+        self.replica = Replica(
+            tail=self.broker.tail(*shared),
+            engine=self.engine,
+            stopping=Stopping(self.stops, self.engine, self.router),
+            router=self.router,
+            next_seq=self.intake.next_seq,
+            own=self.teller.told if self.teller is not None else _of_nobody,
+        )
+        self.takeover = Takeover(self.homes, self.engine, self.router, self.replica, self.intake)
         self.status = Status(
             accounts=self.accounts,
             pool=self.pool,
@@ -239,8 +274,15 @@ class App:
                 f"missing topics: {', '.join(missing)}; see `carrierd topics --create`"
             )
         await self.outlet.start()
+        await self.replica.start()
+        await recover(self.ledger, self.engine, self.inbound)
+        self.replica.stopping.restore()
+        self._run("replica", self.replica.run())
+        # Before anything is assigned to us: who has a partition should be able to work on it.
+        await self.replica.caught_up()
+        if self.homes.every:
+            await self.takeover.adopt(frozenset())
         await self.source.start()
-        await recover(self.ledger, self.engine, self.router, self.inbound)
         for listener in self.listeners:
             await listener.start()
         await self.http.start(*self.config.http.listen)
@@ -248,6 +290,8 @@ class App:
         self._run("ticker", self.ticker.run())
         self._run("refill", self.refill.run())
         self._run("sweep", self.sweep.run())
+        self._run("parking", self.parking.run())
+        self._run("takeover", self.takeover.run())
         self.pool.start()
         self._run("intake", self.intake.run())
         log.info(
@@ -344,7 +388,7 @@ class App:
         deadline = self.loop.time() + within
         log.info("draining", within=within)
         self.status.draining = True
-        self.intake.stopping = True
+        self.intake.stop()
         for account in self.accounts.values():
             account.draining = True
         await self._end_task("intake", deadline)
@@ -417,6 +461,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.http.stop()
         await self.source.close()
+        await self.replica.close()
         await self.outlet.close()
         await self.sweep.close()
         await self.ledger.close()
@@ -425,11 +470,33 @@ class App:
 
     def _publish(self, n: int, events: list[OutEvent]) -> None:
         self.outbox.put(n, events)
+        self.engine.batch(n)
+
+    def _published(self, n: int) -> None:
+        self.ledger.told(n)
+        self.offsets.published(n)
+
+    def _assigned(self, places: frozenset[Place]) -> None:
+        self.takeover.assigned(places)
 
     async def _revoked(self, places: frozenset[Place]) -> None:
+        """Hand over: nothing of these is written any more, and what became of them is told."""
+        self.takeover.revoked()
+        await self._answered_by(self.loop.time() + HAND_OVER_WITHIN)
+        self.engine.tell_doubts()
+        with suppress(TimeoutError):  # the broker is away: others take these jobs again
+            async with asyncio.timeout(HAND_OVER_WITHIN):
+                await durable(self.ledger)
+                await self.outbox.reached(self.engine.last_batch)
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)
+
+    def _left(self, message: Message) -> None:
+        self.router.left(message)
+
+    def _goes_to(self, message: Message) -> str | None:
+        return self.router.goes_to(message)
 
     def _evict(self, message: Message) -> None:
         self.engine.evict(message)
@@ -464,3 +531,7 @@ class App:
     def _rerouted(self) -> None:
         for account in self.router.changed():
             account.nudge()
+
+
+def _of_nobody(_value: bytes) -> bool:
+    return False

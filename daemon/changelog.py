@@ -15,7 +15,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from protocols.events import Reported
+
 from . import jobs
+from .ledger.rows import Event
 from .model import INDEX_BITS, Job, Message, State, unpack_life
 
 MSGPACK = "application/msgpack"
@@ -91,7 +94,8 @@ _decode = msgspec.msgpack.Decoder(Fact).decode
 
 def unpack(value: bytes) -> Fact:
     """Raises msgspec.DecodeError: written by something else, or by a later version."""
-    return _decode(value)
+    fact: Fact = _decode(value)
+    return fact
 
 
 def pack_stop(stop: Stop) -> tuple[bytes, bytes]:
@@ -159,3 +163,45 @@ def message_of(taken: Taken, seq: int) -> Message:
     unpack_life(m, taken.life)
     m.claim = m.released = 0
     return m
+
+
+class Teller:
+    """What this daemon, whose ledger is number `by`, tells the others: events for the outbox."""
+
+    def __init__(self, by: int, state_topic: str, parked_topic: str) -> None:
+        self.by = by
+        self.state_topic = state_topic
+        self.parked_topic = parked_topic
+        self._own = tuple(_beginning(kind, by) for kind in (Outcome, Parked, Orphan))
+
+    def outcome(self, m: Message, life: bytes) -> Event:
+        return self.state_topic, *outcome(self.by, m, life)
+
+    def parked(self, m: Message, life: bytes) -> Event:
+        return self.parked_topic, *parked(self.by, m, life)
+
+    def orphan(self, account: str, report: Reported, to: str, at: float) -> Event:
+        keys, exact, fate = report.keys, report.exact, report.fate.value
+        orphan = Orphan(
+            by=self.by,
+            account=account,
+            keys=keys,
+            exact=exact,
+            fate=fate,
+            code=report.code,
+            to=to,
+            at=at,
+        )
+        return self.state_topic, *pack_orphan(orphan)
+
+    def told(self, value: bytes) -> bool:
+        """Whether a record is this daemon's own."""
+        return value.startswith(self._own)
+
+
+def _beginning(kind: type[Fact], by: int) -> bytes:
+    """What the records of one kind and writer begin with: the array's head, its tag, the number."""
+    fields = 1 + len(kind.__struct_fields__)
+    head = bytes((0x90 | fields,)) if fields < 16 else b"\xdc" + fields.to_bytes(2)
+    tag = kind.__struct_config__.tag
+    return head + _encode(tag) + _encode(by)

@@ -12,20 +12,25 @@ from typing import Any
 
 from protocols import ids
 
-from .ledger import Entries
+from .ledger import Entries, Event
 from .model import Message, pack_life
+
+Tell = Callable[[Message, bytes], Event]
+"""The record that tells other daemons of a message and its life."""
 
 
 class Changes:
     """`then` are called once all of it would survive a power cut."""
 
-    __slots__ = ("entries", "receipts", "safe", "then", "touched")
+    __slots__ = ("entries", "receipts", "safe", "tells", "then", "touched")
 
     def __init__(self) -> None:
         self.entries = Entries()
         self.touched: dict[int, Message] = {}
         self.safe: list[Message] = []
-        """Messages that depend on this machine no more, once written."""
+        """Messages that depend on this machine no more, once written and told."""
+        self.tells: dict[int, Tell] = {}
+        """What other daemons are to be told of messages touched, as they are when this ends."""
         self.receipts: list[tuple[Any, Any]] = []
         """Connection and receipt of every report and inbound message to acknowledge."""
         self.then: list[Callable[[], None]] = []
@@ -62,7 +67,11 @@ class Changes:
     def finish(self) -> Entries:
         """The entries for the ledger, with a row for every message touched."""
         rows = self.entries.messages
+        tells = self.tells
         for m in self.touched.values():
+            life = pack_life(m)
+            if tells and (tell := tells.get(m.mid)) is not None:
+                self.entries.events.append(tell(m, life))
             rows.append(
                 (
                     m.mid,
@@ -73,8 +82,9 @@ class Changes:
                     int(m.state),
                     int(m.final),
                     m.wake,
-                    pack_life(m),
+                    life,
                 )
             )
         self.touched.clear()
+        tells.clear()
         return self.entries

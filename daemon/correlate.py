@@ -34,6 +34,8 @@ class Early(msgspec.Struct):
     at: float
     """Wall time of its coming."""
     counted: bool = False
+    theirs: bool = False
+    """Whether another daemon got it."""
     ambiguous: bool = False
     """Whether it could ever have been about any of several parts in doubt: which of them is still
     in doubt later says nothing.

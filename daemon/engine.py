@@ -26,17 +26,20 @@ from protocols.events import (
 
 from .account import Account, Claimed
 from .alarms import Alarms
+from .changelog import Teller
 from .changes import Changes
 from .claims import Claim, Claims, Named, pack
 from .clock import wall
 from .correlate import Correlate
+from .homes import Homes
 from .ledger import Ledger
 from .link import Link
-from .model import Message, Part, PartState, State, Write
+from .model import ELSEWHERE, WAITS, Message, Part, PartState, State, Write
 from .offsets import Offsets
 from .queues import RouteQueue
 from .reports import Reports
 from .settle import Settle
+from .stops import STOPPED, Stops
 from .tally import Tally
 
 log = structlog.get_logger()
@@ -54,6 +57,9 @@ class Engine:
         offsets: Offsets,
         alarms: Alarms,
         claims: Claims,
+        homes: Homes,
+        stops: Stops,
+        teller: Teller | None,
         tally: Tally,
         stored_is_safe: bool,
         inbound: Callable[[Account, Link, Received, Changes], None],
@@ -67,6 +73,10 @@ class Engine:
         self.offsets = offsets
         self.alarms = alarms
         self.claims = claims
+        self.homes = homes
+        self.stops = stops
+        self.teller = teller
+        """Tells other daemons; None where there can be none."""
         self.tally = tally
         self.stored_is_safe = stored_is_safe
         self.inbound = inbound
@@ -82,6 +92,8 @@ class Engine:
         """Messages that memory let go of and that a reader of the ledger may still see as they
         were: their last row is on its way to the disk, or got there after the reader looked.
         """
+        self._batch = 0
+        """The last batch of events that became durable."""
         self._commits = 0
         self._reading = asyncio.Lock()
         self._let_go: list[tuple[int, int]] = []
@@ -162,12 +174,19 @@ class Engine:
 
     # Accounts ask
 
+    @property
+    def paused(self) -> bool:
+        return self.homes.paused
+
     def unfit(self, message: Message, code: str, reason: str) -> None:
         log.info("message refused", message=message.id, code=code, error=reason)
         self.refuse(message, code)
 
     def still_wanted(self, message: Message) -> bool:
-        if message.final:
+        if message.final or self.open.get(message.mid) is not message:
+            return False
+        if self.stops and self.stops.cover(message):
+            self.refuse(message, STOPPED)
             return False
         if message.job.fields.expires_at is None:
             return True
@@ -207,12 +226,55 @@ class Engine:
     def again(self, message: Message, delay: float) -> None:
         """Settling found that the message may be written once more."""
         account = self.accounts.get(message.account or "")
+        if not self.homes.mine(message.job):
+            self.let_go(message)
+            return
         if account is None:
             log.error("account is gone", message=message.id, account=message.account)
             return
         if message.out == 0:
             self.release(message)
         account.again(message, delay, self.loop.time())
+
+    def withdraw(self) -> None:
+        """What is claimed and not written waits again: nothing may be written now."""
+        for account in self.accounts.values():
+            back: dict[int, Message] = {}
+            for link in list(account.links):
+                for message, part in link.unload():
+                    message.take_back(part)
+                    back.setdefault(message.mid, message)
+            for message in reversed(list(back.values())):
+                message.link = None
+                self._back(message)
+        self.commit(Changes())
+
+    def forsake(self) -> None:
+        """Others have some partitions now: memory lets go of their messages.
+
+        What is on the wire stays until its answer: that is told to who has the message now.
+        """
+        for message in list(self.open.values()):
+            if message.out == 0 and not self.homes.mine(message.job):
+                self.let_go(message)
+
+    def let_go(self, message: Message) -> None:
+        """The ledger knows all of the message, and nothing is to be done about it here."""
+        for part in message.parts:
+            if part.state is PartState.IN_DOUBT:
+                self.correlate.doubt(message, part, False)
+        self.closed(message)
+
+    def tell_doubts(self) -> None:
+        """Tell the others what may or may not have left: they may have these messages next."""
+        if self.teller is None:
+            return
+        c = Changes()
+        for message in self.open.values():
+            if message.out and self.homes.mine(message.job):
+                c.touch(message)
+                c.tells[message.mid] = self.teller.outcome
+        self.commit(c)
 
     def closed(self, message: Message) -> None:
         """The message is final: memory lets go of it."""
@@ -254,6 +316,19 @@ class Engine:
         ]
 
     # Writing down
+
+    def safe(self, mids: Sequence[int]) -> None:
+        """These depend on this machine no more, once what is durable by now is published, too."""
+        self.offsets.release_with(self._batch if self.teller is not None else 0, mids)
+
+    @property
+    def last_batch(self) -> int:
+        """The last batch of events that is durable."""
+        return self._batch
+
+    def batch(self, n: int) -> None:
+        """The events of this batch are durable; what waited for it is called next."""
+        self._batch = n
 
     def commit(self, c: Changes) -> None:
         self._commits += 1
@@ -321,8 +396,8 @@ class Engine:
             m.claim = 0
 
     def _durable(self, c: Changes) -> None:
-        for message in c.safe:
-            self.offsets.release(message.mid)
+        if c.safe:
+            self.safe([message.mid for message in c.safe])
         if c.receipts:
             by_link: dict[Link, list[Any]] = {}
             for link, receipt in c.receipts:
@@ -334,10 +409,11 @@ class Engine:
 
     def _claimed(self, claimed: Claimed) -> None:
         now = self.loop.time()
+        paused = self.paused
         links: dict[Link, Account] = {}
         for link, message, parts in claimed:
             account = self.of_link.get(link)
-            if account is None or not link.bound:
+            if account is None or paused or not link.bound:
                 link.reserve(message, -len(parts))
                 for part in parts:
                     message.take_back(part)
@@ -359,8 +435,10 @@ class Engine:
             self.release(message)
         if message.written:
             self.again(message, 0.0)
-        else:
+        elif self.homes.mine(message.job):
             self.requeue(message)
+        else:
+            self.let_go(message)
 
     # What the events mean
 
@@ -424,5 +502,12 @@ class Engine:
         at = wall()
         c = Changes()
         for message in messages:
-            self.settle.woken(message, at, c)
+            if self.homes.mine(message.job):
+                self.settle.woken(message, at, c)
+                if message.state in WAITS and not message.standing:
+                    self.open.pop(message.mid, None)  # too early: it stays in the ledger alone
+            else:
+                message.wake = ELSEWHERE
+                c.touch(message)
+                self.let_go(message)
         self.commit(c)

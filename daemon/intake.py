@@ -8,8 +8,9 @@ its claim is durable, and the ledger makes things durable in the order it was gi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -22,13 +23,16 @@ from .clock import wall
 from .engine import Engine
 from .jobs import Job as JobFields
 from .jobs import JobError
-from .ledger.rows import Known
-from .model import INDEX_BITS, UNSAFE, Job, Message, State
+from .ledger.rows import JobRow, Known, MessageRow
+from .model import INDEX_BITS, UNSAFE, Job, Message, State, is_parked
 from .numbers.normalise import Refusal as NumberRefusal
 from .numbers.normalise import normalise
 from .numbers.plan import Plan
+from .parking import Parking
 from .prepare import Refusal, fits
+from .recovery import durable
 from .router import Router
+from .stops import STOPPED
 from .tally import Tally
 
 log = structlog.get_logger()
@@ -54,6 +58,7 @@ class Intake:
         router: Router,
         plan: Plan,
         tally: Tally,
+        parking: Parking,
         dead_topic: str,
         later_topics: Sequence[str],
         seq: int,
@@ -63,8 +68,11 @@ class Intake:
         self.router = router
         self.plan = plan
         self.tally = tally
+        self.parking = parking
         self.dead_topic = dead_topic
         self.stopping = False
+        self.ready = asyncio.Event()
+        """Set while what is assigned to us is ours: until then nothing is taken from it."""
         self._seq = seq
         self._later = later_topics
         self._dead_seq = 0
@@ -111,8 +119,21 @@ class Intake:
         finally:
             self.source.resume(self._later)
 
+    def stop(self) -> None:
+        """Take no more: `run` ends soon."""
+        self.stopping = True
+        self.ready.set()
+
+    def next_seq(self) -> int:
+        """A number for a job, taken here or told of by another daemon."""
+        self._seq += 1
+        return self._seq - 1
+
     async def take(self, records: Sequence[Record]) -> None:
         """One batch; returns when it is in memory and on its way to the disk."""
+        homes = self.engine.homes
+        generation = homes.generation
+        await self.ready.wait()
         at = wall()
         read = [self._read(record, at) for record in records]
         ids = [fields.id for fields, _ in read if not isinstance(fields, JobError)]
@@ -120,23 +141,24 @@ class Intake:
         if ids:
             for job, known in (await self.engine.ledger.known(ids)).items():
                 seen[job] = (_number(known), known.digest)
+        if homes.generation != generation:
+            return  # these will be given again, to us or to another
         c = Changes()
         messages: list[Message] = []
-        unsure: dict[int, int] = {}
+        unsure: dict[int, _Again] = {}
         # One pass in the order of the records: offsets are held in that order.
         for record, (fields, digest) in zip(records, read, strict=True):
             if isinstance(fields, JobError):
                 self._dead(record, fields, c)
             elif (before := seen.get(fields.id)) is None:
-                seq = self._seq
-                self._seq += 1
+                seq = self.next_seq()
                 seen[fields.id] = (seq, digest)
                 messages += self._fresh(record, fields, digest, seq, at, c)
             elif before[1] != digest:
                 error = JobError("id", f"{fields.id!r} was used before, with other content")
                 self._dead(record, error, c)
             else:
-                self._repeat(record, before[0], len(fields.to), unsure)
+                self._repeat(record, fields, digest, before[0], unsure)
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
         accounts: set[str] = set()
@@ -147,7 +169,7 @@ class Intake:
         for name in accounts:
             self.router.accounts[name].pull(now)
         if unsure:
-            await self._ascertain(unsure)
+            await self._ascertain(unsure, at)
 
     def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes]:
         try:
@@ -164,7 +186,7 @@ class Intake:
         mid = self._dead_seq << INDEX_BITS
         offsets = self.engine.offsets
         offsets.hold(record.topic, record.partition, record.offset, self._dead_seq, (mid,))
-        c.then.append(partial(offsets.release, mid))
+        c.then.append(partial(self.engine.safe, (mid,)))
         log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
 
     def _fresh(
@@ -178,7 +200,7 @@ class Intake:
     ) -> list[Message]:
         place = (record.topic, record.partition, record.offset)
         units = bill_units(with_signature(fields.text, fields.signature))
-        job = Job(seq, fields, record.timestamp, at, place, units)
+        job = Job(seq, fields, record.timestamp, at, place, units, digest)
         c.entries.jobs.append(
             (seq, fields.id, digest, *place, record.timestamp, at, jobs.pack(fields))
         )
@@ -187,17 +209,25 @@ class Intake:
         self.engine.offsets.hold(*place, seq, [m.mid for m in messages])
         return messages
 
-    def _repeat(self, record: Record, seq: int, count: int, unsure: dict[int, int]) -> None:
+    def _repeat(
+        self,
+        record: Record,
+        fields: JobFields,
+        digest: bytes,
+        seq: int,
+        unsure: dict[int, _Again],
+    ) -> None:
         """A record of a known job holds its offset for as long as that job is not safe."""
         self.tally.jobs[record.topic, "duplicate"] += 1
         place = (record.topic, record.partition, record.offset)
         offsets = self.engine.offsets
-        if seq < 0 or self.engine.stored_is_safe:
+        if seq < 0:
             offsets.taken(*place)
             return
         if not offsets.holds(seq):
-            unsure[seq] = count
-        offsets.hold(*place, seq, range(seq << INDEX_BITS, (seq << INDEX_BITS) + count))
+            unsure.setdefault(seq, _Again(record, fields, digest))
+        first = seq << INDEX_BITS
+        offsets.hold(*place, seq, range(first, first + len(fields.to)))
 
     def _messages(self, job: Job) -> list[Message]:
         """One for each recipient; a number that cannot be sent to has its code already."""
@@ -227,6 +257,10 @@ class Intake:
         if code is not None:
             engine.settle.refused(m, code, at, c)
             return
+        queue = self.router.queues[m.route]
+        if engine.stops and engine.stops.cover(m):
+            engine.settle.refused(m, STOPPED, at, c)
+            return
         if engine.settle.gone(m, at):
             engine.settle.expired(m, "LOCAL:QUEUE_EXPIRED", at, c)
             return
@@ -235,10 +269,15 @@ class Intake:
             m.state = State.HELD
             expires = m.job.fields.expires_at
             m.wake = not_before if expires is None else min(not_before, expires)
+            if self.parking.far(m, at):
+                self.parking.hold(m, queue, c)
             del engine.open[m.mid]
             return
         m.wake = engine.settle.waiting_until(m)
-        queue = self.router.queues[m.route]
+        if self.parking.takes(queue, at):
+            self.parking.park(m, queue, c)
+            del engine.open[m.mid]
+            return
         if not queue.offer(m):
             del engine.open[m.mid]
         serving = self.router.serving.get(m.route)
@@ -265,6 +304,8 @@ class Intake:
     def unhold(self, m: Message) -> None:
         """Its `not_before` has come."""
         queue = self.router.queues.get(m.route)
+        if queue is not None and m.parked:
+            queue.held = max(0, queue.held - 1)
         if queue is None or not queue.accounts:
             # Its account was taken out of the configuration meanwhile.
             code = "LOCAL:ACCOUNT" if m.job.fields.account is not None else "LOCAL:NO_ROUTE"
@@ -281,23 +322,93 @@ class Intake:
         for message in messages:
             self.engine.offsets.release(message.mid)
 
-    async def _ascertain(self, unsure: dict[int, int]) -> None:
-        """Jobs of before a restart hold their record whole; the ledger says what is safe of them.
+    async def _ascertain(self, unsure: dict[int, _Again], at: float) -> None:
+        """Jobs of before a restart, or of another daemon, hold their record whole; the ledger says
+        what is safe of them.
 
         What becomes safe meanwhile is released twice, which counts once.
         """
+        engine = self.engine
         mids = [
             mid
-            for seq, count in unsure.items()
-            for mid in range(seq << INDEX_BITS, (seq << INDEX_BITS) + count)
+            for seq, again in unsure.items()
+            for mid in range(seq << INDEX_BITS, (seq << INDEX_BITS) + len(again.fields.to))
         ]
-        rows = await self.engine.ledger.load(mids)
-        open_mids = {row.mid for _, row in rows if row.state in UNSAFE}
-        for mid in mids:
-            if mid not in open_mids:
-                self.engine.offsets.release(mid)
+        await durable(engine.ledger)
+        c = Changes()
+        accounts: set[str] = set()
+        fresh: list[Message] = []
+        async with engine.reading():
+            rows = await engine.ledger.load(mids)
+            there = {row.mid: row for _, row in rows}
+            jobs_there = {job.seq: job for job, _ in rows}
+            for seq, again in unsure.items():
+                job = jobs_there.get(seq)
+                if job is not None and _from(again.record, job):
+                    fresh += self._complete(seq, again, job, there, c)
+        for message in fresh:
+            self._admit(message, at, c, accounts)
+        made = {message.mid for message in fresh}
+        safe = [mid for mid in mids if mid not in made]
+        if not engine.stored_is_safe:
+            safe = [mid for mid in safe if mid not in there or _is_safe(there[mid])]
+        c.then.append(partial(engine.safe, safe))
+        if engine.stored_is_safe:
+            c.then.append(partial(self._stored, fresh))
+        engine.commit(c)
+        for name in accounts:
+            self.router.accounts[name].nudge()
+
+    def _complete(
+        self, seq: int, again: _Again, row: JobRow, there: Mapping[int, MessageRow], c: Changes
+    ) -> list[Message]:
+        """The record has what its first taker did not tell: the text, and what else was asked for.
+
+        Returns the messages that were not told of.
+        """
+        record, fields = again.record, again.fields
+        place = (record.topic, record.partition, record.offset)
+        units = bill_units(with_signature(fields.text, fields.signature))
+        job = Job(seq, fields, row.produced, row.received, place, units, again.digest)
+        c.entries.jobs.append(
+            (seq, row.id, row.digest, *place, row.produced, row.received, jobs.pack(fields))
+        )
+        at = wall()
+        fresh = []
+        for message in self._messages(job):
+            known = self.engine.held(message.mid)
+            if known is None:
+                if message.mid not in there:
+                    fresh.append(message)
+            elif not known.job.whole:
+                known.job.fields = fields
+                if known.state is State.UNCERTAIN:
+                    self.engine.settle.hold_from(known, at)
+                    c.touch(known)
+        return fresh
+
+
+class _Again(NamedTuple):
+    """A record of a job that is known already."""
+
+    record: Record
+    fields: JobFields
+    digest: bytes
+
+
+def _from(record: Record, job: JobRow) -> bool:
+    """Whether a job that another daemon told of came from this very record."""
+    place = (record.topic, record.partition, -1 - record.offset)
+    return place == (job.topic, job.partition, job.offset)
+
+
+def _is_safe(row: MessageRow) -> bool:
+    """Whether what the ledger says of a message is enough for its record's offset to move."""
+    return row.state not in UNSAFE or is_parked(row.life)
 
 
 def _number(known: Known) -> int:
     """The number of a job that is not finished; -1 for one that is, or is only remembered."""
-    return known.seq if known.seq is not None and not known.finished else -1
+    if known.seq is None or (known.finished and not known.partial):
+        return -1
+    return known.seq

@@ -138,7 +138,7 @@ class Metrics(Collector):
             rate.add_metric([name], account.pacer.pace)
             waiting.add_metric([name], account.own_waiting + self.router.waiting(name))
             uncertain.add_metric([name], self.uncertain(name))
-            parked.add_metric([name], 0)
+            parked.add_metric([name], self.router.parked(name))
             for node in account.settings.nodes:
                 up.add_metric([name, node.name], self.pool.up(name, node.name))
                 used = sum(link.session.unanswered for link in self.pool.links(name, node.name))

@@ -277,6 +277,11 @@ class Message:
         """Whether any part ever went out: from then on it stays with its account."""
         return self.submitted is not None
 
+    @property
+    def standing(self) -> bool:
+        """Whether it waits somewhere in memory, or is on its way to the wire."""
+        return self.queued is not None or self.later or self.out > 0
+
     def take_back(self, part: Part) -> None:
         """A claimed part was not written; what became of it by another attempt stands."""
         self.out -= 1
@@ -287,6 +292,9 @@ class Message:
     def unsent(self) -> list[Part]:
         return [p for p in self.parts if p.state is PartState.UNSENT]
 
+
+PARKED_AT = 16
+"""Where `Message.parked` stands in a life."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -327,6 +335,12 @@ def pack_life(m: Message) -> bytes:
             m.parked,
         )
     )
+
+
+def is_parked(life: bytes) -> bool:
+    """`Message.parked` of what `pack_life` made."""
+    fields = _decode(life)
+    return len(fields) > PARKED_AT and bool(fields[PARKED_AT])
 
 
 def unpack_life(m: Message, life: bytes) -> None:

@@ -7,7 +7,8 @@ safe twice (in memory, and once more read back from the ledger) counts once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 from .model import INDEX_BITS
 
@@ -25,6 +26,8 @@ class Offsets:
         self._mids: set[int] = set()
         self._left: dict[int, int] = {}
         self._moved: set[Place] = set()
+        self._unpublished: deque[tuple[int, Sequence[int]]] = deque()
+        self._published = 0
 
     def taken(self, topic: str, partition: int, offset: int) -> None:
         """A record was taken of which nothing is open."""
@@ -61,6 +64,22 @@ class Offsets:
             held = self._open.get(place)
             if held is not None and held.pop(offset, None) is not None:
                 self._moved.add(place)
+
+    def release_with(self, batch: int, mids: Sequence[int]) -> None:
+        """These messages are safe once this batch of the outbox is published, and all before it."""
+        if batch > self._published:
+            self._unpublished.append((batch, mids))
+        else:
+            for mid in mids:
+                self.release(mid)
+
+    def published(self, batch: int) -> None:
+        """Every batch of the outbox up to this one is."""
+        self._published = batch
+        unpublished = self._unpublished
+        while unpublished and unpublished[0][0] <= batch:
+            for mid in unpublished.popleft()[1]:
+                self.release(mid)
 
     def forget(self, topic: str, partition: int) -> None:
         """The partition went to someone else, who will take its open records again."""

@@ -38,7 +38,9 @@ class _Publish(NamedTuple):
 
 
 class Outbox:
-    """`told(n)` lets the ledger drop every batch up to `n`; `more(after, limit)` reads it back."""
+    """`told(n)` is told that every batch up to `n` is published; `more(after, limit)` reads what is
+    not back from the ledger.
+    """
 
     def __init__(
         self,
@@ -64,6 +66,8 @@ class Outbox:
         self._some = asyncio.Event()
         self._some.set()
         self._empty = asyncio.Event()
+        self._told = 0
+        self._progress = asyncio.Event()
 
     def put(self, n: int, events: Sequence[Event]) -> None:
         """A batch that is durable in the ledger."""
@@ -94,6 +98,12 @@ class Outbox:
         finally:
             for publish in self._under_way:
                 publish.done.cancel()
+
+    async def reached(self, n: int) -> None:
+        """Until the batch `n` is published, and all before it."""
+        while self._told < n:
+            self._progress.clear()
+            await self._progress.wait()
 
     async def flushed(self) -> None:
         """Until nothing waits."""
@@ -137,6 +147,8 @@ class Outbox:
     async def _finish(self, publish: _Publish) -> None:
         await publish.done
         self.told(publish.last)
+        self._told = publish.last
+        self._progress.set()
         self.waiting -= publish.records
         self._rest()
 

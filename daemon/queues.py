@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from .jobs import Lane
 from .model import LANES, Message
@@ -40,6 +41,11 @@ class Lanes:
     def count(self, lane: int) -> int:
         """Messages of a lane that still wait."""
         return len(self.lanes[lane]) - self.dead[lane]
+
+    def oldest(self, lane: int, most: int) -> list[Message]:
+        """Those of a lane that wait, first come first."""
+        waiting = (message for message in self.lanes[lane] if message.queued is self)
+        return list(islice(waiting, most))
 
     def append(self, message: Message) -> None:
         """A message that stands somewhere already stays where it is."""
@@ -84,7 +90,17 @@ class Lanes:
 class RouteQueue:
     """What waits for one route: `accounts` in the order of preference."""
 
-    __slots__ = ("accounts", "lanes", "name", "newest", "refilling", "spilled")
+    __slots__ = (
+        "accounts",
+        "held",
+        "lanes",
+        "name",
+        "newest",
+        "newest_parked",
+        "parked",
+        "refilling",
+        "spilled",
+    )
 
     def __init__(self, name: str, accounts: tuple[str, ...]) -> None:
         self.name = name
@@ -94,6 +110,12 @@ class RouteQueue:
         """Messages that only the ledger knows, by lane."""
         self.newest = [0] * LANES
         """The newest message that was ever in memory, by lane: what was spilled is newer."""
+        self.parked = [0] * LANES
+        """Messages that are parked until an account can be used, by lane."""
+        self.newest_parked = [0] * LANES
+        """The newest of them that was read back, by lane."""
+        self.held = 0
+        """Messages that are parked until their `not_before`."""
         self.refilling = [False] * LANES
 
     def __len__(self) -> int:
@@ -119,10 +141,18 @@ class RouteQueue:
         self.lanes.append(message)
         return True
 
+    def park(self, message: Message) -> None:
+        """The message is the ledger's alone until the route is served again."""
+        lane = message.lane
+        self.parked[lane] += 1
+        self.newest_parked[lane] = min(self.newest_parked[lane], message.mid - 1)
+
     def wants_refill(self, lane: int) -> int:
         """How many messages should be read back now."""
         room = MOST_IN_MEMORY - self.lanes.count(lane)
-        if not self.spilled[lane] or self.refilling[lane] or room < MOST_IN_MEMORY // 2:
+        if not (self.spilled[lane] or self.parked[lane]):
+            return 0
+        if self.refilling[lane] or room < MOST_IN_MEMORY // 2:
             return 0
         return room
 

@@ -1,7 +1,8 @@
-"""After a start: what the ledger says of the time before.
+"""After a start or a rebalance: what the ledger says of the time before.
 
-Messages that a claim names may or may not have left: they are in doubt, and their hold runs from
-now.  Everything that waits is counted into its queue and read back as there is room.
+Messages that a claim names may or may not have left: they are in doubt.  Whose they are now is
+known only when the broker has said which partitions are ours; until then they are set aside.  Then
+a hold begins, and everything that waits is counted into its queue and read back as there is room.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .engine import Engine
 from .inbound import KIND as FRAGMENT
 from .inbound import Inbound
 from .ledger import Ledger
-from .model import Message, Part, PartState, State
+from .model import ELSEWHERE, LANES, Message, Part, PartState, State
 from .recall import revive_all
 from .reports import KIND as EARLY
 from .router import Router
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 SLICE = 1_000
 
 
-async def recover(ledger: Ledger, engine: Engine, router: Router, inbound: Inbound) -> None:
+async def recover(ledger: Ledger, engine: Engine, inbound: Inbound) -> None:
     """To be called once, before anything is taken or written."""
     engine.reports.restore(ledger.kept(EARLY))
     c = Changes()
@@ -47,31 +48,83 @@ async def recover(ledger: Ledger, engine: Engine, router: Router, inbound: Inbou
             if message.final or message.released >= number or message.state is State.ACCEPTED:
                 continue
             _doubt(message, number, at, account, named)
-            _resume(engine, message, c)
+            _set_aside(message, c)
             doubtful += 1
         engine.commit(c)
     c = Changes()
     c.entries.unclaims += [number for number, _, _ in claims]
     engine.commit(c)
+    await durable(ledger)
     for mids in _slices(ledger.unfinished_in(State.UNCERTAIN)):
         c = Changes()
-        for message in revive_all(await ledger.load([m for m in mids if m not in engine.open])):
-            engine.settle.stays_in_doubt(message)
-            _resume(engine, message, c)
+        for message in revive_all(await ledger.load(mids)):
+            if message.wake != ELSEWHERE:
+                for part in message.parts:
+                    if part.state is PartState.UNSENT and part.doubts:
+                        part.state = PartState.IN_DOUBT
+                _set_aside(message, c)
         engine.commit(c)
     await durable(ledger)
+    if claims:
+        log.info("recovered", in_doubt=doubtful)
+
+
+async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
+    """Take up what was set aside of the partitions that are ours now, and count what waits."""
+    await durable(ledger)
+    after: tuple[float, int] = (ELSEWHERE, -1)
+    while found := await ledger.due(after, ELSEWHERE, SLICE):
+        after = found[-1]
+        c = Changes()
+        async with engine.reading():
+            for message in revive_all(await ledger.load([mid for _, mid in found])):
+                if engine.homes.mine(message.job) and engine.held(message.mid) is None:
+                    _resume(engine, message, c)
+            engine.commit(c)
+    await durable(ledger)
+    waiting = await _count(ledger, engine, router)
+    if waiting:
+        log.info("taken up", waiting=waiting)
+
+
+async def _count(ledger: Ledger, engine: Engine, router: Router) -> int:
+    """How much of our own waits in the ledger, by route: the queues are refilled from there."""
+    rows = await ledger.queues()
+    for queue in router.queues.values():
+        queue.spilled, queue.newest = [0] * LANES, [0] * LANES
+        queue.parked, queue.newest_parked = [0] * LANES, [0] * LANES
+        queue.held = 0
     waiting = 0
-    for row in ledger.unfinished():
-        queue = router.queues.get(row.route)
-        if row.state != State.WAITING:
+    for row in rows:
+        if not engine.homes.has(row.topic, row.partition):
             continue
-        if queue is None:
+        known = router.queues.get(row.route)
+        if known is None:
             log.warning("route is gone", route=row.route, messages=row.size)
-            continue
-        queue.spilled[row.lane] += row.size
-        waiting += row.size
-    if claims or waiting:
-        log.info("recovered", in_doubt=doubtful, waiting=waiting)
+        elif row.state == State.WAITING:
+            known.spilled[row.lane] += row.size
+            waiting += row.size
+        elif row.state == State.PARKED:
+            known.parked[row.lane] += row.size
+            waiting += row.size
+        else:
+            known.held += row.size
+    for queue in router.queues.values():
+        for lane in range(LANES):
+            # What is in memory is in the ledger, too.
+            queue.spilled[lane] = max(0, queue.spilled[lane] - queue.lanes.count(lane))
+        name = router.serving.get(queue.name)
+        if name is not None:
+            router.accounts[name].nudge()
+    return waiting
+
+
+def _set_aside(message: Message, c: Changes) -> None:
+    """For `adopt`, if the message turns out to be ours."""
+    if any(part.state is PartState.IN_DOUBT for part in message.parts):
+        message.state = State.UNCERTAIN
+    message.wake = ELSEWHERE
+    c.touch(message)
 
 
 def _doubt(message: Message, number: int, at: float, account: str, named: Named) -> None:
@@ -96,21 +149,28 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
 
 
 def _resume(engine: Engine, message: Message, c: Changes) -> None:
-    """The message is in doubt, and its hold runs from now."""
+    """Somebody has to look after the message again; a hold runs from now."""
+    at = wall()
+    account = engine.accounts.get(message.account or "")
+    if message.state is not State.UNCERTAIN:
+        message.wake = engine.settle.due(message)
+        c.touch(message)
+        if not (message.state is State.WAITING and message.written and account is not None):
+            return
     engine.open[message.mid] = message
     for part in message.parts:
         if part.state is PartState.IN_DOUBT:
             engine.correlate.doubt(message, part, True)
-    at = wall()
-    if message.state is State.UNCERTAIN and message.doubted >= message.attempts:
-        engine.settle.hold_from(message, at)
-        c.touch(message)
-    elif any(part.state is PartState.IN_DOUBT for part in message.parts):
-        engine.settle.uncertain(message, at, c)
-    account = engine.accounts.get(message.account or "")
+    if message.state is State.UNCERTAIN:
+        if message.doubted >= message.attempts:
+            engine.settle.hold_from(message, at)
+            c.touch(message)
+        else:
+            engine.settle.uncertain(message, at, c)
     never_left = [p for p in message.parts if p.state is PartState.UNSENT and not p.doubts]
-    if never_left and account is not None and not message.final:
+    if never_left and account is not None:
         account.bound.append(message)
+        account.nudge()
 
 
 def _slices(mids: Sequence[int]) -> list[Sequence[int]]:

@@ -41,17 +41,22 @@ class Refill:
 
     async def _fill(self, queue: RouteQueue, lane: int) -> None:
         """Up to so many; who asked asks again while there is room."""
-        spilled = queue.spilled[lane]
+        parked = queue.parked[lane] > 0  # those are the older ones
+        state = State.PARKED if parked else State.WAITING
+        away = queue.parked if parked else queue.spilled
+        newest = queue.newest_parked if parked else queue.newest
+        before = away[lane]
         # What was spilled until now has to be on the disk to be found there.
         await durable(self.ledger)
         found: list[Message] = []
         async with self.engine.reading():
-            rows = await self.ledger.queued(
-                queue.name, lane, State.WAITING, queue.newest[lane], MOST_AT_ONCE
-            )
+            start = newest[lane]
+            rows = await self.ledger.queued(queue.name, lane, state, start, MOST_AT_ONCE)
+            if rows and newest[lane] == start:  # else older ones came meanwhile
+                newest[lane] = rows[-1][1].mid
             for message in revive_all(rows):
-                queue.newest[lane] = max(queue.newest[lane], message.mid)
-                if self.engine.held(message.mid) is None:
+                if self.engine.held(message.mid) is None and self.engine.homes.mine(message.job):
+                    message.state = State.WAITING
                     self.engine.open[message.mid] = message
                     found.append(message)
         for message in found:
@@ -61,5 +66,5 @@ class Refill:
             else:
                 message.account = None
                 queue.lanes.append(message)
-        gone = len(found) if len(rows) == MOST_AT_ONCE else spilled
-        queue.spilled[lane] = max(0, queue.spilled[lane] - gone)
+        gone = len(found) if len(rows) == MOST_AT_ONCE else before
+        away[lane] = max(0, away[lane] - gone)

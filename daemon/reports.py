@@ -16,9 +16,11 @@ import structlog
 from protocols.events import Fate, Reported
 
 from .account import Account
+from .changelog import Orphan, Teller
 from .changes import Changes
 from .clock import wall
 from .correlate import KEEP_EARLY, Correlate, Early
+from .homes import Homes
 from .ledger import Ledger
 from .link import Link
 from .model import Message, Part, Place
@@ -44,6 +46,8 @@ class Memory(Protocol):
     settle: Settle
     correlate: Correlate
     tally: Tally
+    homes: Homes
+    teller: Teller | None
 
     def reading(self) -> AbstractAsyncContextManager[None]: ...
     def held(self, mid: int) -> Message | None: ...
@@ -68,10 +72,10 @@ class Reports:
             if place is None:
                 unknown.append((event, to))
                 continue
-            engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
+            self._meet(place, account.name, event, to, at, c)
             c.receipts.append((link, event.receipt))
         if unknown:
-            task = asyncio.create_task(self._look_up(account, link, unknown))
+            task = asyncio.create_task(self._look_up(account.name, link, unknown))
             self._lookups.add(task)
             task.add_done_callback(self._looked_up)
 
@@ -87,12 +91,28 @@ class Reports:
         fate = Fate(early.fate)
         self.engine.settle.reported(message, part, fate, early.code, at, c, early.keys[0])
 
+    async def strange(self, orphans: Sequence[Orphan]) -> None:
+        """Reports that another daemon got and that are about none of its messages."""
+        for orphan in orphans:
+            fate = Fate(orphan.fate)
+            event = Reported(orphan.keys, orphan.exact, fate, orphan.code, orphan.to, receipt=None)
+            await self._look_up(orphan.account, None, [(event, orphan.to)])
+
+    def answered_elsewhere(self, account: str, key: bytes, to: str, c: Changes) -> None:
+        """Another daemon's part goes by this id: a report that waited for it is for that daemon."""
+        early = self.engine.correlate.early(account, key, to)
+        if early is None:
+            return
+        c.entries.drops.append((KIND, _name(early)))
+        if not early.theirs:
+            self._pass_on(early, c)
+
     async def _look_up(
-        self, account: Account, link: Link, unknown: Sequence[tuple[Reported, str]]
+        self, account: str, link: Link | None, unknown: Sequence[tuple[Reported, str]]
     ) -> None:
         """Reports for parts that are not in memory; also those that came before their answer."""
         engine = self.engine
-        wanted = [(account.name, key) for event, _ in unknown for key in event.keys]
+        wanted = [(account, key) for event, _ in unknown for key in event.keys]
         found = await engine.ledger.find(wanted)
         mids = {mid for places in found.values() for mid, _ in places}
         async with engine.reading():
@@ -101,8 +121,8 @@ class Reports:
 
     def _settle(
         self,
-        account: Account,
-        link: Link,
+        account: str,
+        link: Link | None,
         unknown: Sequence[tuple[Reported, str]],
         found: Found,
         lent: dict[int, Message],
@@ -112,15 +132,36 @@ class Reports:
         c = Changes()
         for event, to in unknown:
             # The answer may have come while the ledger was asked.
-            place = engine.correlate.find(account.name, event.keys, event.exact, to)
+            place = engine.correlate.find(account, event.keys, event.exact, to)
             if place is None:
-                place = self._among(account.name, event, to, found, lent)
-            c.receipts.append((link, event.receipt))
+                place = self._among(account, event, to, found, lent)
+            theirs = link is None
+            if not theirs:
+                c.receipts.append((link, event.receipt))
             if place is not None:
-                engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
+                self._meet(place, account, event, to, at, c, theirs=theirs)
             elif event.fate is not Fate.INTERMEDIATE:
-                self._keep(account.name, event, to, at, c)
+                self._keep(account, event, to, at, c, theirs=theirs)
         engine.commit(c)
+
+    def _meet(
+        self,
+        place: Place,
+        account: str,
+        event: Reported,
+        to: str,
+        at: float,
+        c: Changes,
+        *,
+        theirs: bool = False,
+    ) -> None:
+        """The report is about this part; whose message it is has to know of it."""
+        engine = self.engine
+        m = place[0]
+        if m.final or engine.homes.mine(m.job):
+            engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
+        elif engine.teller is not None and not theirs:
+            c.entries.events.append(engine.teller.orphan(account, event, to, at))
 
     def _among(
         self,
@@ -153,16 +194,20 @@ class Reports:
         if away:
             for message in revive_all(await engine.ledger.load(sorted(away))):
                 if engine.held(message.mid) is None:
-                    if message.final:
+                    if message.final or not engine.homes.mine(message.job):
                         lent[message.mid] = message
                     else:
                         engine.borrow(message)
         return lent
 
-    def _keep(self, account: str, event: Reported, to: str, at: float, c: Changes) -> None:
+    def _keep(
+        self, account: str, event: Reported, to: str, at: float, c: Changes, *, theirs: bool
+    ) -> None:
         # A report without any id waits under its recipient: it can only be guessed.
         keys = event.keys or (b"\0" + to.encode(),)
-        early = Early(account, keys, event.exact, event.fate.value, event.code, to, at)
+        early = Early(
+            account, keys, event.exact, event.fate.value, event.code, to, at, theirs, theirs
+        )
         self.engine.correlate.keep(early)
         c.entries.keeps.append((KIND, _name(early), at, msgspec.msgpack.encode(early)))
 
@@ -179,10 +224,19 @@ class Reports:
             elif at >= early.at + 2.0 and not early.counted:
                 early.counted = True
                 engine.tally.unmatched[early.account] += 1
+                self._pass_on(early, c)
             elif at >= early.at + KEEP_EARLY:
                 engine.correlate.drop(early)
                 c.entries.drops.append((KIND, _name(early)))
         engine.commit(c)
+
+    def _pass_on(self, early: Early, c: Changes) -> None:
+        """Let the others try a report that is about no message of ours."""
+        teller = self.engine.teller
+        if teller is not None:
+            fate = Fate(early.fate)
+            event = Reported(early.keys, early.exact, fate, early.code, early.to, receipt=None)
+            c.entries.events.append(teller.orphan(early.account, event, early.to, early.at))
 
     def restore(self, kept: Sequence[tuple[bytes, float, bytes]]) -> None:
         """Reports that waited when the daemon stopped."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from .account import Account
+from .clock import wall
 from .config import Routes
-from .model import Message
+from .model import Message, State
 from .queues import RouteQueue
 
 LONGEST_WAIT = 259200.0
@@ -36,6 +37,8 @@ class Router:
             self.queues[OWN + name] = RouteQueue(OWN + name, (name,))
         self.serving: dict[str, str | None] = {}
         """Account by route, None while none is usable."""
+        self._unserved: dict[str, float] = {}
+        """Since when, on the wall clock, by route that no account serves."""
         self.changed()
 
     def change(self, routes: Routes, accounts: Iterable[str]) -> list[Account]:
@@ -80,13 +83,43 @@ class Router:
             now = next((name for name in queue.accounts if self.usable(name)), None)
             before = self.serving.get(queue.name)
             self.serving[queue.name] = now
-            if now is not None:
+            if now is None:
+                self._unserved.setdefault(queue.name, wall())
+            else:
+                self._unserved.pop(queue.name, None)
                 dealt[now].append(queue)
                 if now != before:
                     gained[now] = self.accounts[now]
         for name, account in self.accounts.items():
             account.queues = dealt[name]
         return list(gained.values())
+
+    def unserved(self, queue: RouteQueue, at: float) -> float:
+        """Seconds for which no account of the route could be used."""
+        return at - self._unserved.get(queue.name, at)
+
+    def goes_to(self, message: Message) -> str | None:
+        """The account that a message on its route would be given to now."""
+        queue = self.queues.get(message.route)
+        return self.first(queue) if queue is not None and queue.accounts else None
+
+    def left(self, message: Message) -> None:
+        """A message that waits in the ledger alone will not come back into memory."""
+        queue = self.queues.get(message.route)
+        if queue is None or message.queued is not None or message.out:
+            return
+        if message.state is State.PARKED:
+            queue.parked[message.lane] = max(0, queue.parked[message.lane] - 1)
+        elif message.state is State.HELD and message.parked:
+            queue.held = max(0, queue.held - 1)
+
+    def parked(self, account: str) -> int:
+        """Messages that are parked and would go to this account now."""
+        return sum(
+            sum(queue.parked) + queue.held
+            for queue in self.queues.values()
+            if queue.accounts and self.first(queue) == account
+        )
 
     def requeue(self, message: Message) -> None:
         """A message that was never written waits again, in front."""

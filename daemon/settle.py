@@ -15,9 +15,9 @@ from typing import Protocol
 
 from protocols.events import Fate
 
-from .changes import Changes
+from .changes import Changes, Tell
 from .codes.lookup import Codes
-from .model import FINAL, Message, Part, PartState, State, Step, Write
+from .model import FINAL, WAITS, Message, Part, PartState, State, Step, Write
 from .records import Records
 from .tally import Tally
 
@@ -59,6 +59,8 @@ class Settle:
         doubt: Callable[[Message, Part, bool], None],
         unheld: Callable[[Message], None],
         patience: Callable[[Message], float],
+        left: Callable[[Message], None],
+        outcome: Tell | None = None,
     ) -> None:
         self.accounts = accounts
         self.codes = codes
@@ -75,6 +77,10 @@ class Settle:
         """Told of every message whose `not_before` has come."""
         self.patience = patience
         """Seconds that a message may wait on its route: `report_within` of its account."""
+        self.left = left
+        """Told of every message that waited in the ledger alone and will not come back from it."""
+        self.outcome = outcome
+        """Tells other daemons of a message whose state they must know to take over."""
 
     # What the gateway does
 
@@ -202,6 +208,8 @@ class Settle:
         if fate is Fate.INTERMEDIATE:
             return
         m.reported = wall
+        if self.outcome is not None:
+            c.tells[m.mid] = self.outcome  # the carrier says it once
         if fate is Fate.DELIVERED:
             if part.state is PartState.IN_DOUBT:
                 self.doubt(m, part, False)
@@ -247,20 +255,36 @@ class Settle:
         expires = m.job.fields.expires_at
         return last if expires is None else min(last, expires)
 
+    def due(self, m: Message) -> float | None:
+        """When the message has to be looked at, by its state."""
+        if m.final:
+            return None
+        if m.state is State.HELD:
+            fields = m.job.fields
+            times = (fields.not_before, fields.expires_at)
+            return min((time for time in times if time is not None), default=None)
+        if m.state in WAITS:
+            return self.waiting_until(m)
+        if m.state is State.ACCEPTED and m.answered is not None:
+            return m.answered + self._report_within(m)
+        return m.wake
+
     def woken(self, m: Message, wall: float, c: Changes) -> None:
         """The message's wake time has come, or it was said so too early."""
         if m.final or m.wake is None or wall < m.wake:
             return
         if m.state is State.HELD:
             if self.gone(m, wall):
+                self.left(m)
                 self.expired(m, "LOCAL:QUEUE_EXPIRED", wall, c)
                 return
             m.state = State.WAITING
             m.wake = self.waiting_until(m)
             c.touch(m)
             self.unheld(m)
-        elif m.state is State.WAITING:
+        elif m.state in WAITS:
             if m.out == 0:
+                self.left(m)
                 self.expired(m, "LOCAL:QUEUE_EXPIRED", wall, c)
             else:
                 # Claimed or on the wire: look again once that is over.
@@ -358,6 +382,8 @@ class Settle:
 
     def _tell(self, m: Message, c: Changes) -> None:
         c.touch(m)
+        if self.outcome is not None:
+            c.tells[m.mid] = self.outcome
         self.tally.entered(m)
         c.event(self.topic, self.records.report(m))
 
@@ -378,7 +404,7 @@ class Settle:
     def _may_resend(self, m: Message) -> bool:
         wish = m.job.fields.on_uncertain
         resend = self.resend if wish is None else wish == "resend"
-        if not resend:
+        if not resend or not m.job.whole:
             return False
         return any(
             (p.state is PartState.IN_DOUBT and p.doubts < 2) or p.state is PartState.UNSENT

@@ -49,6 +49,7 @@ class Ticker:
         self.tally = tally
         self.now = now
         self._host_set = False
+        self._paused = engine.paused
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -58,6 +59,7 @@ class Ticker:
             now = self.now()
             self._follow_host(now - before)
             at = wall()
+            self._follow_group()
             if now >= next_look:
                 next_look = now + LOOK_AHEAD_EVERY
                 await self._look_ahead(at + AHEAD)
@@ -76,6 +78,21 @@ class Ticker:
             next_at = self.alarms.next_at()
             sleep = TICK if next_at is None else min(TICK, max(0.002, next_at - wall()))
             await asyncio.sleep(sleep)
+
+    def _follow_group(self) -> None:
+        """While the group may have given our partitions to others, nothing is written."""
+        engine = self.engine
+        paused = engine.paused
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
+            log.warning("paused", reason="another daemon may have our partitions")
+            engine.withdraw()
+        else:
+            log.info("goes on")
+            for account in engine.accounts.values():
+                account.nudge()
 
     def _follow_host(self, seconds: float) -> None:
         away = follow(seconds)
@@ -107,6 +124,8 @@ class Ticker:
 
     async def _wake(self, at: float) -> None:
         engine = self.engine
+        if engine.paused:
+            return  # it may be another daemon's to say
         mids = self.alarms.due(at)
         if not mids:
             return

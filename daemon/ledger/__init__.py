@@ -20,6 +20,7 @@ from daemon.ledger.rows import (
     Known,
     MessageRow,
     MessageValues,
+    Queued,
     Waiting,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "MessageRow",
     "MessageValues",
     "Period",
+    "Queued",
     "Waiting",
 ]

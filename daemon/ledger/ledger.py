@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sqlite3
 import sys
 import time
@@ -31,6 +32,7 @@ from daemon.ledger.rows import (
     JobRow,
     Known,
     MessageRow,
+    Queued,
     Waiting,
 )
 from daemon.ledger.writer import RECENT_ROWS, Batch, Writer, decode_events
@@ -362,6 +364,16 @@ class Ledger:
         """Messages of a queue with mid > `after`, oldest first; `state` is below WAITING_STATES."""
         return await self._read(self._reader.queued, route, lane, state, after, limit)
 
+    async def queued_mids(
+        self, route: str, lane: int, state: int, after: int, limit: int
+    ) -> list[int]:
+        """As `queued`, the numbers alone."""
+        return await self._read(self._reader.queued_mids, route, lane, state, after, limit)
+
+    async def queues(self) -> list[Queued]:
+        """What waits, of all routes; reads the index of what waits once."""
+        return await self._read(self._reader.queues)
+
     async def outbox(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Events that were not told, of at most `limit` commits with a number > `after`."""
         rows = await self._read(self._reader.outbox, after, limit)
@@ -389,6 +401,15 @@ class Ledger:
             " on conflict (name) do update set value = value + 1 returning value"
         )
         value: int = self._db.execute(sql).fetchall()[0][0]
+        return value
+
+    def identity(self) -> int:
+        """A number that no other ledger has, made with this one."""
+        sql = (
+            "insert into counter values ('identity', ?)"
+            " on conflict (name) do update set value = value returning value"
+        )
+        value: int = self._db.execute(sql, (secrets.randbits(62) | 1 << 61,)).fetchall()[0][0]
         return value
 
     def claims(self) -> list[tuple[int, float, bytes]]:

@@ -21,6 +21,7 @@ from daemon.ledger.rows import (
     JobRow,
     Known,
     MessageRow,
+    Queued,
     hash_carrier_id,
     hash_job,
     is_job,
@@ -123,7 +124,7 @@ class Reader:
             # What was forgotten is still known while it is under way.
             wanted = set(ids)
             known = {
-                row.id: Known(row.seq, row.digest, row.seq not in unfinished)
+                row.id: Known(row.seq, row.digest, row.seq not in unfinished, row.offset < 0)
                 for row in rows
                 if row.id in wanted and (row.received + remember > now or row.seq in unfinished)
             }
@@ -191,6 +192,23 @@ class Reader:
             f" and m.state < {WAITING_STATES} order by m.mid limit ?"
         )
         return self._pairs(rest, (route, lane, state, after, limit))
+
+    def queued_mids(self, route: str, lane: int, state: int, after: int, limit: int) -> list[int]:
+        rest = (
+            "from message m where m.route = ? and m.lane = ? and m.state = ? and m.mid > ?"
+            f" and m.state < {WAITING_STATES} order by m.mid limit ?"
+        )
+        return [
+            mid for (mid,) in fetch(self._db, "m.mid", rest, (route, lane, state, after, limit))
+        ]
+
+    def queues(self) -> list[Queued]:
+        rest = (
+            f"{_JOINED} where m.state < {WAITING_STATES}"
+            " group by m.route, m.lane, m.state, j.topic, j.partition"
+        )
+        columns = "m.route, m.lane, m.state, j.topic, j.partition, count(*)"
+        return [Queued(*row) for row in fetch(self._db, columns, rest, ())]
 
     def due(
         self, after: tuple[float, int] | None, until: float, limit: int

@@ -60,6 +60,8 @@ class Known(NamedTuple):
     seq: int | None
     digest: bytes
     finished: bool
+    partial: bool = False
+    """Whether only some of its messages may be known: its row has an offset below 0."""
 
 
 class Waiting(NamedTuple):
@@ -70,6 +72,17 @@ class Waiting(NamedTuple):
     state: int
     size: int
     oldest: int
+
+
+class Queued(NamedTuple):
+    """How many messages wait on a route, by lane and state and the partition they came from."""
+
+    route: str
+    lane: int
+    state: int
+    topic: str
+    partition: int
+    size: int
 
 
 @dataclass(slots=True)

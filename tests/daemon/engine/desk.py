@@ -318,7 +318,8 @@ class Desk:
     async def start(self) -> None:
         self.open()
         app = self.app
-        await recover(app.ledger, app.engine, app.router, app.inbound)
+        await recover(app.ledger, app.engine, app.inbound)
+        await app.takeover.adopt(frozenset())
         await self.settle()
 
     async def close(self) -> None:

@@ -1,0 +1,66 @@
+"""Which messages are this daemon's: those of the partitions it holds.
+
+A message belongs to the daemon that holds the partition its job came from.  After a rebalance a
+partition is ours once everything that others told of its messages is in our ledger; until then, and
+while the group may have given it away without our knowing, nothing of it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .broker.base import Place
+from .model import Job
+
+
+class Homes:
+    """`every`: there is no group, all messages are ours (the `local` broker).
+
+    `sure()` says whether nobody else can have our partitions by now.
+    """
+
+    def __init__(
+        self, topics: Iterable[str], *, every: bool, sure: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.every = every
+        self.owned: frozenset[Place] = frozenset()
+        self.rebalancing = not every
+        """Between a revocation and the assignment that follows."""
+        self.generation = 0
+        """Counts revocations: what was taken before one will be given again."""
+        self._topics = tuple(topics)
+        self._sure = sure
+
+    def mine(self, job: Job) -> bool:
+        """Whether this daemon decides what becomes of the job's messages."""
+        return self.every or self.has(*job.source[:2])
+
+    def has(self, topic: str, partition: int) -> bool:
+        if self.every or (topic, partition) in self.owned:
+            return True
+        # Of a topic that is not read any more: whoever has the first partition looks after it.
+        return topic not in self._topics and (self._topics[0], 0) in self.owned
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing may be written now, because it may be another daemon's."""
+        return not self.every and (self.rebalancing or not self._sure())
+
+    def revoked(self) -> None:
+        """All partitions may be given to others now."""
+        self.generation += 1
+        self.rebalancing = True
+
+    def assigned(self, places: frozenset[Place]) -> tuple[frozenset[Place], frozenset[Place]]:
+        """These are assigned now; returns those that were lost and those that are new.
+
+        The new ones are not ours before `adopted`.
+        """
+        lost = self.owned - places
+        gained = places - self.owned
+        self.owned -= lost
+        self.rebalancing = False
+        return lost, gained
+
+    def adopted(self, places: frozenset[Place]) -> None:
+        self.owned |= places

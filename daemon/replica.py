@@ -1,0 +1,260 @@
+"""What other daemons told, taken over into our ledger as it comes.
+
+Every daemon reads all of `topics.state` and `topics.parked`.  When it is given a partition, all it
+has to know of that partition's messages is then in its own ledger already, save for the last
+moments: `caught_up` waits for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+import msgspec
+import structlog
+
+from protocols import ids
+
+from .broker.base import BrokerError, Place, Record, Tail
+from .changelog import Fact, Orphan, Parked, Stop, Taken, message_of, unpack
+from .changes import Changes
+from .clock import wall
+from .engine import Engine
+from .model import ELSEWHERE, INDEX_BITS, WAITS, Message, PartState, State
+from .recall import revive_all
+from .recovery import durable
+from .router import Router
+from .stopping import Stopping
+
+log = structlog.get_logger()
+
+KIND = "told"
+"""Of the ledger's small things: how far the topics were read, by place."""
+MOST_AT_ONCE = 1_000
+WAIT = 0.5
+RETRY_AFTER = 0.5
+
+
+class Replica:
+    """`next_seq()` gives a job its number; `own(value)` knows what this daemon told itself."""
+
+    def __init__(
+        self,
+        *,
+        tail: Tail,
+        engine: Engine,
+        stopping: Stopping,
+        router: Router,
+        next_seq: Callable[[], int],
+        own: Callable[[bytes], bool],
+    ) -> None:
+        self.tail = tail
+        self.engine = engine
+        self.stopping = stopping
+        self.router = router
+        self.next_seq = next_seq
+        self.own = own
+        self._read = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._work: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises BrokerError, which names every topic that is missing."""
+        await self.tail.start({_place(key): int(v) for key, _, v in self.engine.ledger.kept(KIND)})
+
+    async def run(self) -> None:
+        """Take over what comes, until cancelled."""
+        try:
+            while True:
+                records = await self.tail.take(MOST_AT_ONCE, WAIT)
+                if records:
+                    await self._take_over(records)
+                self._read.set()
+        except BaseException as exc:
+            self._failure = exc
+            self._read.set()
+            raise
+
+    async def caught_up(self) -> None:
+        """Until everything that others have told by now is in the ledger."""
+        ends = await self.tail.ends()
+        while not await self.tail.reached(ends):
+            if self._failure is not None:
+                raise BrokerError(f"reading what others told ended: {self._failure}")
+            self._read.clear()
+            await self._read.wait()
+        await durable(self.engine.ledger)
+
+    async def close(self) -> None:
+        """To be called when `run` has ended."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await self.tail.close()
+
+    async def _take_over(self, records: Sequence[Record]) -> None:
+        facts = []
+        for record in records:
+            if record.value and not self.own(record.value):
+                fact = _read(record)
+                if fact is not None:
+                    facts.append(fact)
+        taken = [fact for fact in facts if isinstance(fact, Taken)]
+        stops = [fact for fact in facts if isinstance(fact, Stop)]
+        if taken:
+            await self._messages(taken)
+        c = Changes()
+        for stop in stops:
+            self.stopping.note(stop, c)
+        self._note_places(records, c)
+        self.engine.commit(c)
+        for stop in stops:
+            self._start(self.stopping.carry_out(stop))
+        orphans = [fact for fact in facts if isinstance(fact, Orphan)]
+        if orphans:
+            known = [orphan for orphan in orphans if orphan.account in self.engine.accounts]
+            await self.engine.reports.strange(known)
+
+    def _note_places(self, records: Sequence[Record], c: Changes) -> None:
+        reached = {(record.topic, record.partition): record.offset + 1 for record in records}
+        at = wall()
+        for (topic, partition), offset in reached.items():
+            key = f"{topic}\0{partition}".encode()
+            c.entries.keeps.append((KIND, key, at, str(offset).encode()))
+
+    # Messages
+
+    async def _messages(self, taken: Sequence[Taken]) -> None:
+        engine = self.engine
+        c = Changes()
+        await durable(engine.ledger)  # what is known of them is to be found there
+        jobs = await engine.ledger.known(list({fact.id for fact in taken}))
+        seqs = {job: known.seq for job, known in jobs.items()}
+        partial = {job for job, known in jobs.items() if known.partial}
+        mids = [
+            seq << INDEX_BITS | fact.index
+            for fact in taken
+            if (seq := seqs.get(fact.id)) is not None
+        ]
+        async with engine.reading():
+            there = {m.mid: m for m in revive_all(await engine.ledger.load(mids))}
+            for fact in taken:
+                if fact.id not in seqs and (late := engine.ledger.recent(fact.id)) is not None:
+                    seqs[fact.id] = late.seq  # taken here a moment ago
+                if fact.id not in seqs:
+                    seqs[fact.id] = self.next_seq()
+                    partial.add(fact.id)
+                seq = seqs[fact.id]
+                if seq is None:
+                    continue  # so long ago that only the id is left
+                message = message_of(fact, seq)
+                before = engine.held(message.mid) or there.get(message.mid)
+                if before is None and fact.id not in partial:
+                    continue  # a job of our own that is in the archive
+                if self._overtakes(fact, message, before):
+                    there[message.mid] = message
+                    self._put(fact, message, c, new=before is None)
+            engine.commit(c)
+
+    def _overtakes(self, fact: Taken, message: Message, before: Message | None) -> bool:
+        """Whether what another daemon says goes before what we know; then memory lets go of it."""
+        engine = self.engine
+        if before is None:
+            return True
+        if isinstance(fact, Parked) or before.final or _rank(message) < _rank(before):
+            return False
+        if engine.open.get(message.mid) is before:
+            mine = engine.homes.mine(before.job)
+            if before.out or (mine and before.state not in WAITS):
+                if mine and not message.final:
+                    log.warning("written by two daemons", message=message.id)
+                return False
+            engine.let_go(before)
+        elif before.state in WAITS:
+            self.router.left(before)
+        return True
+
+    def _put(self, fact: Taken, message: Message, c: Changes, *, new: bool) -> None:
+        engine = self.engine
+        if new:
+            job = message.job
+            c.entries.jobs.append(
+                (
+                    job.seq,
+                    fact.id,
+                    fact.digest,
+                    fact.topic,
+                    fact.partition,
+                    -1 - fact.offset,
+                    fact.produced,
+                    fact.received,
+                    fact.body,
+                )
+            )
+        if message.state in (State.WAITING, State.UNCERTAIN) and not message.final:
+            _doubt(message)
+        c.touch(message)
+        c.safe.append(message)
+        if message.state is State.PARKED and engine.homes.mine(message.job):
+            queue = self.router.queues.get(message.route)
+            if queue is not None:
+                queue.park(message)
+        account = engine.accounts.get(message.account or "")
+        if account is None:
+            return
+        for part in message.parts:
+            for carrier_id in (*part.carrier_ids, part.written_id):
+                if carrier_id:
+                    c.carrier_id(message, part.number, account.protocol, carrier_id)
+                    key = ids.key(account.protocol, carrier_id)
+                    engine.reports.answered_elsewhere(account.name, key, message.to, c)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            context = {"message": "carrying out a stop", "exception": exc}
+            task.get_loop().call_exception_handler(context)
+
+
+def _doubt(message: Message) -> None:
+    """What was on the wire there is in doubt here; `adopt` looks after it if it becomes ours."""
+    for part in message.parts:
+        if part.state is PartState.WRITTEN:
+            part.state = PartState.IN_DOUBT
+            part.doubts += 1
+            part.flying = 0
+    message.state = State.UNCERTAIN
+    message.wake = ELSEWHERE
+
+
+def _rank(message: Message) -> int:
+    """How much is known of a message."""
+    if message.final:
+        return 3
+    if message.state is State.ACCEPTED:
+        return 2
+    return 0 if message.state in WAITS and not message.written else 1
+
+
+def _place(key: bytes) -> Place:
+    topic, _, partition = key.decode().partition("\0")
+    return topic, int(partition)
+
+
+def _read(record: Record) -> Fact | None:
+    try:
+        return unpack(record.value)
+    except msgspec.MsgspecError as exc:
+        log.error(
+            "record not understood",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            error=str(exc),
+        )
+        return None

@@ -405,6 +405,12 @@ async def test_topics_are_checked_and_made(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+async def test_a_daemon_on_the_local_broker_has_made_its_topics(four: World) -> None:
+    ended = await four.daemon.run("topics")
+    assert (ended.status, "missing" in ended.out) == (0, False)
+    assert len(ended.out.splitlines()) == 7
+
+
 # stop
 
 

@@ -26,8 +26,8 @@ def add(subparsers: Any) -> None:
         "stop",
         help="reject what is not yet written of a job, a tenant or an account",
         description="Stops what was put on the jobs topics until now and is not yet written to a "
-        "gateway, wherever it waits: it becomes rejected, LOCAL:STOPPED. Parts that are written "
-        "cannot be called back, and what is put on the topics later is sent. Every running daemon "
+        "gateway, wherever it waits: it becomes rejected, LOCAL:STOPPED. A message of which a part "
+        "is written goes on, and what is put on the topics later is sent. Every running daemon "
         "acts at once, any other when it starts.",
         epilog="exit status: 0 stored; 1 the broker did not store it; 2 wrong use or a bad "
         "configuration",
@@ -36,7 +36,7 @@ def add(subparsers: Any) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--job", type=_id, metavar="ID", help="all messages of a job")
     what.add_argument("--tenant", type=_text, metavar="NAME", help="all jobs of a tenant")
-    what.add_argument("--account", type=_text, metavar="NAME", help="all that goes by an account")
+    what.add_argument("--account", type=_text, metavar="NAME", help="all that would go by it")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         await _store(config, broker, Stop(what=kind, name=name, at=time.time()))
         print(
             f"stopped {kind} {name if name.isprintable() else ascii(name)}: what is not yet "
-            "written becomes rejected, LOCAL:STOPPED; parts that are written stay sent"
+            "written becomes rejected, LOCAL:STOPPED; messages with a part written go on"
         )
         return 0
 

@@ -94,8 +94,8 @@ def test_one_record_says_what_is_stopped_and_until_when(
     after = time.time()
     captured = capsys.readouterr()
     assert captured.out == (
-        f"stopped {kind} {name}: what is not yet written becomes rejected, LOCAL:STOPPED; parts "
-        "that are written stay sent\n"
+        f"stopped {kind} {name}: what is not yet written becomes rejected, LOCAL:STOPPED; "
+        "messages with a part written go on\n"
     )
     assert captured.err == ""
     (record,) = stored(file)

@@ -87,7 +87,7 @@ class Daemon(Section, frozen=True, kw_only=True):
     """How long archive files are kept.  At least 184 days: the law asks for six months."""
     codes: Path | None = None
     """A table of status codes that goes before the one shipped."""
-    park_after: Delay = 60.0
+    park_after: ShortSeconds = 60.0
     """What has to wait longer (`not_before`, no usable account) waits in `topics.parked`."""
 
 

@@ -310,10 +310,10 @@ CASES: dict[str, tuple[str, str, str]] = {
         'name = "xz-a"\nretain = 86400',
         "3: daemon.retain: is 86400, allowed is a number from 15897600 to 3153600000 (seconds)",
     ),
-    "parked after a negative time": (
+    "parked after no time": (
         'name = "xz-a"',
-        'name = "xz-a"\npark_after = -1',
-        "3: daemon.park_after: is -1, allowed is a number from 0 to 3600 (seconds)",
+        'name = "xz-a"\npark_after = 0',
+        "3: daemon.park_after: is 0, allowed is a number above 0, at most 3600 (seconds)",
     ),
     "shares that are no table": (
         "rate = 200",

@@ -18,7 +18,7 @@ import msgspec
 from daemon.sim.behaviour import Behaviour
 
 from . import instances
-from .hints import allowed
+from .hints import allowed, shown
 from .lines import Place
 from .reading import Reader, Table
 from .schema import Address, Name
@@ -245,7 +245,7 @@ def _routes(reader: Reader, routes: Table | None, accounts: frozenset[str]) -> N
     if routes is None:
         return
     routed: set[str] = set()
-    known = ", ".join(sorted(accounts)) or "none yet"
+    known = _listed(accounts)
     for key in ROUTES:
         seen: set[str] = set()
         for at, name in enumerate(routes.get(key) or ()):
@@ -253,14 +253,21 @@ def _routes(reader: Reader, routes: Table | None, accounts: frozenset[str]) -> N
             if name is None:
                 continue
             if name not in accounts:
-                reader.fault(path, f'is "{name}", allowed are the accounts of this file: {known}')
+                reader.fault(
+                    path, f"is {shown(name)}, allowed are the accounts of this file: {known}"
+                )
             elif name in seen:
-                reader.fault(path, f'is "{name}" a second time, allowed is each account once')
+                reader.fault(path, f"is {shown(name)} a second time, allowed is each account once")
             seen.add(name)
         routed |= seen
     for name in accounts - routed:
         reader.warn(("accounts", name), "is in no route, only jobs that name it will use it")
     _file(reader, routes, "prefixes")
+
+
+def _listed(names: Iterable[str]) -> str:
+    """On one line, whatever the file calls its accounts."""
+    return ", ".join(n if n.isprintable() else shown(n) for n in sorted(names)) or "none yet"
 
 
 def _simulate(reader: Reader, simulate: Table | None, accounts: frozenset[str]) -> None:
@@ -272,7 +279,7 @@ def _simulate(reader: Reader, simulate: Table | None, accounts: frozenset[str]) 
             (*simulate.path, "listen"),
             f'is "{listen}", allowed is a loopback address such as "127.0.0.1:9465"',
         )
-    known = ", ".join(sorted(accounts)) or "none yet"
+    known = _listed(accounts)
     overrides: dict[str, Table] = simulate.get("accounts") or {}
     for name, override in overrides.items():
         if name not in accounts:
@@ -299,7 +306,7 @@ def _addresses(reader: Reader, root: Table, accounts: dict[str, Table]) -> None:
         if login is not None and (listen, login) in logins:
             reader.fault(
                 (*account.path, "listen_login"),
-                f'is "{login}" a second time on {listen}, allowed is another for each account '
+                f"is {shown(login)} a second time on {listen}, allowed is another for each account "
                 "that shares a listen address",
             )
         logins.add((listen, login))

@@ -426,6 +426,19 @@ def test_sgip_accounts_may_share_an_address_but_not_a_login_on_it(tmp_path: Path
     ]
 
 
+def test_a_fault_stays_on_its_line_whatever_the_file_calls_its_accounts(tmp_path: Path) -> None:
+    text = edited(
+        ("[accounts.other]", '[accounts."o\\nx"]'), ('["other"]', '["no\\nne", "no\\nne"]')
+    )
+    text = text.replace("[[accounts.other.nodes]]", '[[accounts."o\\nx".nodes]]')
+    found = faults(tmp_path, text)
+    assert found[1] == (
+        '73: routes.telecom[0]: is "no\\nne", allowed are the accounts of this file: mobile, '
+        '"o\\nx", unicom'
+    )
+    assert [line.split(":")[0] for line in found] == ["57", "73", "73"]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -144,6 +144,7 @@ class App:
             stops=self.stops,
             teller=self.teller,
             tally=self.tally,
+            connected=self._will_be_published,
             stored_is_safe=config.broker.commit == "stored",
             inbound=self._inbound,
             refill=self._refill,
@@ -222,7 +223,7 @@ class App:
             router=self.router,
             job_topics=tuple(topics.jobs),
             uncertain=self.correlate.in_doubt,
-            lag=self.source.lag,
+            lag=self._lag,
             outbox=lambda: self.outbox.waiting,
             name=config.daemon.name,
             version=version("carrierd"),
@@ -274,6 +275,7 @@ class App:
                 f"missing topics: {', '.join(missing)}; see `carrierd topics --create`"
             )
         await self.outlet.start()
+        await self.http.start(*self.config.http.listen)
         await self.replica.start()
         await recover(self.ledger, self.engine, self.inbound)
         self.replica.stopping.restore()
@@ -285,7 +287,6 @@ class App:
         await self.source.start()
         for listener in self.listeners:
             await listener.start()
-        await self.http.start(*self.config.http.listen)
         self._run("outbox", self.outbox.run())
         self._run("ticker", self.ticker.run())
         self._run("refill", self.refill.run())
@@ -294,6 +295,7 @@ class App:
         self._run("takeover", self.takeover.run())
         self.pool.start()
         self._run("intake", self.intake.run())
+        self.status.starting = False
         log.info(
             "started",
             name=self.config.daemon.name,
@@ -396,7 +398,7 @@ class App:
         self._unload()
         clean = await self._answered_by(deadline)
         await self.engine.reports.settled()
-        await durable(self.ledger)
+        await self._told()  # and acknowledged to the carriers
         for listener in self.listeners:
             await listener.stop()
         await self.pool.stop()
@@ -474,26 +476,38 @@ class App:
 
     def _published(self, n: int) -> None:
         self.ledger.told(n)
-        self.offsets.published(n)
+        self.engine.published(n)
+
+    def _lag(self) -> dict[Place, int]:
+        return {} if self.status.starting else self.source.lag()
+
+    def _will_be_published(self) -> bool:
+        return self.teller is not None and self.outlet.connected
 
     def _assigned(self, places: frozenset[Place]) -> None:
         self.takeover.assigned(places)
 
     async def _revoked(self, places: frozenset[Place]) -> None:
         """Hand over: nothing of these is written any more, and what became of them is told."""
+        if self.homes.every:
+            return
         self.takeover.revoked()
         await self._answered_by(self.loop.time() + HAND_OVER_WITHIN)
         self.engine.tell_doubts()
-        with suppress(TimeoutError):  # the broker is away: others take these jobs again
-            async with asyncio.timeout(HAND_OVER_WITHIN):
-                await durable(self.ledger)
-                await self.outbox.reached(self.engine.last_batch)
+        await self._told()  # else others take these jobs again
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)
 
     def _left(self, message: Message) -> None:
         self.router.left(message)
+
+    async def _told(self) -> None:
+        """Until what became of messages so far is published, if that is soon."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_WITHIN):
+                await durable(self.ledger)
+                await self.outbox.reached(self.engine.last_batch)
 
     def _goes_to(self, message: Message) -> str | None:
         return self.router.goes_to(message)

@@ -7,6 +7,7 @@ acknowledgements, offsets and claimed parts wait for the disk.  It owns the mess
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -61,6 +62,7 @@ class Engine:
         stops: Stops,
         teller: Teller | None,
         tally: Tally,
+        connected: Callable[[], bool],
         stored_is_safe: bool,
         inbound: Callable[[Account, Link, Received, Changes], None],
         refill: Callable[[RouteQueue, int], None],
@@ -78,6 +80,8 @@ class Engine:
         self.teller = teller
         """Tells other daemons; None where there can be none."""
         self.tally = tally
+        self.connected = connected
+        """Whether what is durable here will be published soon; False where nothing waits for it."""
         self.stored_is_safe = stored_is_safe
         self.inbound = inbound
         self.refill_from_ledger = refill
@@ -94,6 +98,9 @@ class Engine:
         """
         self._batch = 0
         """The last batch of events that became durable."""
+        self._published = 0
+        self._owed: deque[tuple[int, Sequence[tuple[Link, Any]]]] = deque()
+        """Reports and inbound messages to acknowledge when the broker has what came of them."""
         self._commits = 0
         self._reading = asyncio.Lock()
         self._let_go: list[tuple[int, int]] = []
@@ -399,13 +406,31 @@ class Engine:
         if c.safe:
             self.safe([message.mid for message in c.safe])
         if c.receipts:
-            by_link: dict[Link, list[Any]] = {}
-            for link, receipt in c.receipts:
-                by_link.setdefault(link, []).append(receipt)
-            for link, receipts in by_link.items():
-                link.acknowledge(receipts)
+            if self._batch > self._published and self.connected():
+                self._owed.append((self._batch, c.receipts))
+            else:
+                self._acknowledge(c.receipts)
         for then in c.then:
             then()
+
+    def published(self, n: int) -> None:
+        """Every batch of events up to this one is the broker's."""
+        self._published = n
+        self.offsets.published(n)
+        while self._owed and self._owed[0][0] <= n:
+            self._acknowledge(self._owed.popleft()[1])
+
+    def owe_nothing(self) -> None:
+        """The broker is away: our disk has to do, for carriers do not wait as long."""
+        while self._owed:
+            self._acknowledge(self._owed.popleft()[1])
+
+    def _acknowledge(self, receipts: Sequence[tuple[Link, Any]]) -> None:
+        by_link: dict[Link, list[Any]] = {}
+        for link, receipt in receipts:
+            by_link.setdefault(link, []).append(receipt)
+        for link, of_link in by_link.items():
+            link.acknowledge(of_link)
 
     def _claimed(self, claimed: Claimed) -> None:
         now = self.loop.time()

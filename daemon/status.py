@@ -31,6 +31,7 @@ class Status:
         self.stamps = stamps
         self.broker_connected = broker_connected
         self.now = now
+        self.starting = True
         self.draining = False
 
     def why(self, name: str, now: float) -> str | None:
@@ -59,6 +60,8 @@ class Status:
         reasons = []
         if not self.broker_connected():
             reasons.append("broker: not connected")
+        if self.starting:
+            reasons.append("daemon: starting")
         if self.draining:
             reasons.append("daemon: draining")
         for carrier in CARRIERS:

@@ -60,6 +60,8 @@ class Ticker:
             self._follow_host(now - before)
             at = wall()
             self._follow_group()
+            if not self.engine.connected():
+                self.engine.owe_nothing()
             if now >= next_look:
                 next_look = now + LOOK_AHEAD_EVERY
                 await self._look_ahead(at + AHEAD)

@@ -57,6 +57,7 @@ class Desk:
             doubt=lambda m, part, comes: self.doubted.append((part.number, comes)),
             unheld=lambda m: None,
             patience=lambda m: REPORT_WITHIN,
+            left=lambda m: None,
         )
         self.changes = Changes()
 

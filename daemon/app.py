@@ -360,6 +360,7 @@ class App:
         self.settle.hold = config.uncertain.hold
         self.settle.resend = config.uncertain.then == "resend"
         self.sweep.settings = config.daemon
+        self.parking.after = config.daemon.park_after
         for name, settings in config.accounts.items():
             before = old.accounts.get(name)
             self.settings[name] = settings

@@ -106,9 +106,11 @@ class Router:
     def left(self, message: Message) -> None:
         """A message that waits in the ledger alone will not come back into memory."""
         queue = self.queues.get(message.route)
-        if queue is None or message.queued is not None or message.out:
+        if queue is None or message.standing:
             return
-        if message.state is State.PARKED:
+        if message.state is State.WAITING and not message.written:
+            queue.spilled[message.lane] = max(0, queue.spilled[message.lane] - 1)
+        elif message.state is State.PARKED:
             queue.parked[message.lane] = max(0, queue.parked[message.lane] - 1)
         elif message.state is State.HELD and message.parked:
             queue.held = max(0, queue.held - 1)

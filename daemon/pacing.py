@@ -100,5 +100,5 @@ class Pacer:
             burst = max(1.0, self.rate * BURST)
             self._tokens = min(burst, self._tokens + passed * self.pace)
         log = self._log
-        while log and log[0][0] <= now - 1.0:
+        while log and log[0][0] + 1.0 <= now:
             self._last_second -= log.popleft()[1]

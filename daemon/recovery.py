@@ -152,6 +152,9 @@ def _resume(engine: Engine, message: Message, c: Changes) -> None:
     """Somebody has to look after the message again; a hold runs from now."""
     at = wall()
     account = engine.accounts.get(message.account or "")
+    engine.settle.taken_up(message, at, c)
+    if message.final:
+        return
     if message.state is not State.UNCERTAIN:
         message.wake = engine.settle.due(message)
         c.touch(message)

@@ -153,6 +153,8 @@ class Replica:
                     continue  # a job of our own that is in the archive
                 if self._overtakes(fact, message, before):
                     there[message.mid] = message
+                    if before is not None and not message.final:
+                        _keep_overheard(before, message)
                     self._put(fact, message, c, new=before is None)
             engine.commit(c)
 
@@ -230,6 +232,15 @@ def _doubt(message: Message) -> None:
             part.flying = 0
     message.state = State.UNCERTAIN
     message.wake = ELSEWHERE
+
+
+def _keep_overheard(before: Message, message: Message) -> None:
+    """Reports that its daemon had not heard of when it told this."""
+    for old, new in zip(before.parts, message.parts, strict=False):
+        verdict = old.state in (PartState.DELIVERED, PartState.FAILED)
+        if verdict and new.state not in (PartState.DELIVERED, PartState.FAILED):
+            new.state, new.code, new.failed_ids = old.state, old.code, old.failed_ids
+            message.wake = ELSEWHERE
 
 
 def _rank(message: Message) -> int:

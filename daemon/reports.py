@@ -160,7 +160,9 @@ class Reports:
         m = place[0]
         if m.final or engine.homes.mine(m.job):
             engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
-        elif engine.teller is not None and not theirs:
+            return
+        engine.settle.overheard(*place, event.fate, event.code, at, c, event.keys[0])
+        if engine.teller is not None and not theirs:
             c.entries.events.append(engine.teller.orphan(account, event, to, at))
 
     def _among(

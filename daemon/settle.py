@@ -17,7 +17,7 @@ from protocols.events import Fate
 
 from .changes import Changes, Tell
 from .codes.lookup import Codes
-from .model import FINAL, WAITS, Message, Part, PartState, State, Step, Write
+from .model import ELSEWHERE, FINAL, WAITS, Message, Part, PartState, State, Step, Write
 from .records import Records
 from .tally import Tally
 
@@ -200,33 +200,63 @@ class Settle:
     ) -> None:
         """`key` is what the report quoted, empty where that was nothing we know."""
         c.touch(m)
+        if m.final:
+            self._noted(m, part, fate, code, wall, matched)
+            self.tally.late(m.account)
+        elif self._mark(m, part, fate, code, wall, key, matched):
+            if self.outcome is not None:
+                c.tells[m.mid] = self.outcome  # the carrier says it once
+            self._progress(m, wall, c)
+
+    def overheard(
+        self, m: Message, part: Part, fate: Fate, code: str, wall: float, c: Changes, key: bytes
+    ) -> None:
+        """A report about another daemon's message: kept, in case that is gone and we take over."""
+        self._mark(m, part, fate, code, wall, key, None)
+        m.wake = ELSEWHERE
+        c.touch(m)
+
+    def taken_up(self, m: Message, wall: float, c: Changes) -> None:
+        """The message is ours from now on: what was overheard counts."""
+        self._progress(m, wall, c)
+
+    def _noted(
+        self, m: Message, part: Part, fate: Fate, code: str, wall: float, matched: str | None
+    ) -> None:
         word = "intermediate" if fate is Fate.INTERMEDIATE else "reported"
         self._step(m, Step(wall, word, part.number, part.attempt, m.node, code, matched))
-        if m.final:
-            self.tally.late(m.account)
-            return
+
+    def _mark(
+        self,
+        m: Message,
+        part: Part,
+        fate: Fate,
+        code: str,
+        wall: float,
+        key: bytes,
+        matched: str | None,
+    ) -> bool:
+        """What the report says of the part; whether that is news."""
+        self._noted(m, part, fate, code, wall, matched)
         if fate is Fate.INTERMEDIATE:
-            return
+            return False
         m.reported = wall
-        if self.outcome is not None:
-            c.tells[m.mid] = self.outcome  # the carrier says it once
         if fate is Fate.DELIVERED:
             if part.state is PartState.IN_DOUBT:
                 self.doubt(m, part, False)
             part.state = PartState.DELIVERED
             part.code = code
-        else:
-            if key in part.failed_ids:
-                return  # the same report once more
-            part.failed_ids.append(key)
-            attempts = len(part.carrier_ids) + part.doubts + part.flying
-            if len(part.failed_ids) < attempts or part.state is PartState.DELIVERED:
-                return
+            return True
+        if key in part.failed_ids:
+            return False  # the same report once more
+        part.failed_ids.append(key)
+        attempts = len(part.carrier_ids) + part.doubts + part.flying
+        if len(part.failed_ids) >= attempts and part.state is not PartState.DELIVERED:
             if part.state is PartState.IN_DOUBT:
                 self.doubt(m, part, False)
             part.state = PartState.FAILED
             part.code = code
-        self._progress(m, wall, c)
+        return True
 
     # What happens by itself
 

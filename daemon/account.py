@@ -130,7 +130,10 @@ class Account:
 
     def _ready_again(self, message: Message) -> None:
         link = message.link
-        if link is not None and link.bound and link in self.takers():
+        # All parts go over one bind: what has some there stays.  The others go where there is room,
+        # or those that a node throttled would wait for that node while the next one has nothing.
+        stays = any(part.state is not PartState.UNSENT for part in message.parts)
+        if stays and link is not None and link.bound and link in self.takers():
             link.again.put_back(message)
         else:
             self.bound.put_back(message)

@@ -11,20 +11,23 @@ from hmac import compare_digest
 from typing import Any
 
 from ..errors import DecodeError, StateError
-from ..events import Malformed
+from ..events import Event, Malformed
 from ..part import Part
 from ..session import Clock, Limits, State
 from . import inbound, pdus, status
 from .frames import Counter, SgipFrames
 
 SMG_TO_SP = 2
+LONGEST_SILENCE = 600.0
+"""Seconds after a carrier's last word; it calls again when it has another (section 3.1)."""
 
 
 class SgipListener(SgipFrames):
     """`logins` has the password and the owner of every login name that is welcome here.
 
     After Bound, `login` and `owner` say whose connection it is.  A wrong name or password is
-    answered with result 1, another login type with 4, and the connection ends.
+    answered with result 1, another login type with 4, and the connection ends.  So does one that
+    is logged in and says nothing for long: places are few, and SGIP has no keepalive.
     """
 
     def __init__(
@@ -44,6 +47,16 @@ class SgipListener(SgipFrames):
     @property
     def room(self) -> int:
         return 0
+
+    def deadline(self) -> float | None:
+        if self.state is State.BOUND:
+            return self._heard_at + LONGEST_SILENCE
+        return super().deadline()
+
+    def tick(self, now: float) -> list[Event]:
+        if self.state is State.BOUND and now >= self._heard_at + LONGEST_SILENCE:
+            return self.close(now)
+        return super().tick(now)
 
     def _bind(self, now: float) -> None:
         """The carrier logs in, not we."""

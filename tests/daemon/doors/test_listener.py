@@ -73,6 +73,19 @@ async def test_before_the_login_no_more_than_a_frame_is_kept(doors: Doors) -> No
     await doors.empty()
 
 
+async def test_who_logged_in_and_is_silent_for_long_gives_his_place_back(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sgip_listener, "LONGEST_SILENCE", 0.3)
+    caller = await doors.logged_in()
+    assert await caller.ask(USERRPT, userrpt()) == 0
+    async with asyncio.timeout(2.0):
+        assert struct.unpack_from(">I", await caller.frame(), 4) == (UNBIND,)
+    assert await seconds_open(caller) < LOGIN_WITHIN + 1.0
+    await caller.close()
+    await doors.empty()
+
+
 @pytest.mark.parametrize("length", [0, 19, SgipListener.longest + 1, 0xFFFFFFFF])
 async def test_a_frame_of_an_impossible_length_is_closed_at_once(doors: Doors, length: int) -> None:
     caller = await doors.dial()

@@ -10,7 +10,7 @@ from protocols.errors import StateError
 from protocols.events import Bound, Closed, Malformed, Received, Reported, UserChanged
 from protocols.part import Part
 from protocols.session import State
-from protocols.sgip.listener import SgipListener
+from protocols.sgip.listener import LONGEST_SILENCE, SgipListener
 
 from . import carrier
 
@@ -82,6 +82,20 @@ def test_a_silent_caller_is_hung_up_on() -> None:
     assert listener.tick(5.0) == [Closed("no answer to the login", error=True)]
 
 
+def test_who_is_logged_in_and_says_nothing_for_long_is_told_goodbye() -> None:
+    listener = bound()
+    listener.receive(carrier.userrpt(3, 2), 100.0)
+    listener.outgoing()
+    assert listener.deadline() == 100.0 + LONGEST_SILENCE
+    assert listener.tick(100.0 + LONGEST_SILENCE - 0.1) == []
+    assert listener.state is State.BOUND
+    assert listener.tick(100.0 + LONGEST_SILENCE) == []
+    ((command, goodbye, _),) = carrier.frames(listener.outgoing())
+    assert (command, listener.state) == (carrier.UNBIND, State.CLOSING)
+    answer = carrier.frame(carrier.UNBIND | carrier.ANSWER, goodbye)
+    assert listener.receive(answer, 800.0) == [Closed("closed by us", error=False)]
+
+
 def test_a_second_login_is_refused_and_the_first_stands() -> None:
     listener = bound()
     (malformed,) = listener.receive(carrier.bind("smg2", "other", counter=2), 1.0)
@@ -109,7 +123,7 @@ def test_what_was_not_acknowledged_is_not_answered() -> None:
     listener = bound()
     listener.receive(carrier.report(2, bytes(12)), 1.0)
     assert listener.outgoing() == b""
-    assert listener.deadline() is None
+    assert listener.deadline() == 1.0 + LONGEST_SILENCE
 
 
 def test_a_message_delivered_again_has_the_same_identity() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,6 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 LONGEST_CONNECTION = 60.0
 """Seconds; nobody scrapes for longer, and a client that dribbles holds nothing for ever."""
+MOST_CONNECTIONS = 100
+"""Open at a time; the process has only so many files, and gateways and the ledger need theirs."""
 
 
 class Http:
@@ -29,6 +32,7 @@ class Http:
         self.status = status
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -41,14 +45,16 @@ class Http:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, lingering_time=0.0)
         await runner.setup()
         self._runner = runner
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        self.port = runner.addresses[0][1]
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(partial(_admit, runner), host, port)
+        self.port = self._server.sockets[0].getsockname()[1]
         self._sweeper = asyncio.create_task(self._sweep(runner))
 
     async def stop(self) -> None:
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -81,3 +87,13 @@ class Http:
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(self.status()), content_type="application/json")
+
+
+def _admit(runner: web.AppRunner) -> asyncio.Protocol:
+    """For a new connection; whoever has been there longest makes room for it."""
+    server = runner.server
+    assert server is not None, "the runner is set up before anybody can connect"
+    open_now = server.connections
+    for handler in open_now[: max(0, len(open_now) + 1 - MOST_CONNECTIONS)]:
+        handler.force_close()
+    return server()

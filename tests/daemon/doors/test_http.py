@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from daemon.http import MOST_CONNECTIONS
 from tests.contract.process import until
 
 from .conftest import PASSWORD, Doors
@@ -114,9 +115,17 @@ async def test_who_never_ends_his_request_is_closed(
     writer.close()
 
 
-async def test_a_crowd_of_open_connections_keeps_nobody_out(http: int) -> None:
+async def test_a_crowd_of_open_connections_keeps_nobody_out_and_few_files_open(
+    http: int, doors: Doors
+) -> None:
     crowd = [await asyncio.open_connection("127.0.0.1", http) for _ in range(300)]
     await well(http)
+    runner = doors.desk.app.http._runner
+    assert runner is not None
+    assert runner.server is not None
+    assert len(runner.server.connections) <= MOST_CONNECTIONS
+    oldest, _ = crowd[0]
+    assert await oldest.read() == b""
     for _, writer in crowd:
         writer.close()
 

@@ -37,9 +37,10 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    from daemon.config import load
+    from daemon.config import examine
 
-    config = load(args.config)
+    config, warnings, _ = examine(args.config, at_start=True)
+    _warn(warnings)
     # A core file would hold passwords and texts.
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
@@ -69,12 +70,19 @@ async def _serve(config: Config, path: Path) -> int:
 
 def _reload(app: App, path: Path) -> None:
     """SIGHUP: a file with a fault changes nothing."""
-    from daemon.config import ConfigError, load
+    from daemon.config import ConfigError, examine
 
     try:
         # The running name, not the file's: two instances with one share would pass the rate.
-        config = load(path, instance=app.config.daemon.name)
+        config, warnings, _ = examine(path, instance=app.config.daemon.name, at_start=True)
     except ConfigError as exc:
         log.error("configuration refused, the old one stays", error=str(exc))
     else:
+        _warn(warnings)
         app.reload(config)
+
+
+def _warn(warnings: list[str]) -> None:
+    """What `carrierd check` would say: a secret that others can read, for one."""
+    for warning in warnings:
+        log.warning("odd in the configuration", warning=warning)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,10 +88,15 @@ def examine(
     secrets: bool = True,
     environ: Mapping[str, str] = os.environ,
     instance: str | None = None,
+    at_start: bool = False,
 ) -> Examined:
-    """As `load`, with warnings.  Raises ConfigError."""
+    """As `load`, with warnings.  Raises ConfigError.
+
+    `at_start` warns of passwords written in a file that others can read, too.
+    """
     try:
         content = path.read_bytes()
+        mode = path.stat().st_mode
     except OSError as exc:
         raise _refused(
             path, 1, "file", f"cannot be read ({exc.strerror}), allowed is a TOML file"
@@ -112,6 +118,9 @@ def examine(
     rules.apply(reader, root, accounts if isinstance(accounts, dict) else (), instance)
     if reader.faults:
         raise ConfigError(path, sorted(reader.faults))
+    if at_start and reader.written and mode & (stat.S_IRGRP | stat.S_IROTH):
+        closes = "chmod 600 closes it, or password_file keeps it elsewhere"
+        reader.warn(reader.written[0], f"stands in a file that others can read, {closes}")
     warnings = [f"{path}:{warning}" for warning in sorted(reader.warnings)]
     whole = cast(Config, root.build())
     return Examined(whole.share(instance or whole.daemon.name), warnings, whole)

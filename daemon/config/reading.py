@@ -96,6 +96,8 @@ class Reader:
         self._secrets = secrets
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
+        self.written: list[lines.Place] = []
+        """Secrets that stand in the file itself."""
 
     def fault(self, path: lines.Place, text: str) -> None:
         self.faults.append(Fault(self._where.line(path), lines.spell(path), text))
@@ -212,6 +214,8 @@ class Reader:
             found = self._environ.get(value)
             if found is None:
                 self.fault(place, "names a variable that is not set, allowed is one that is")
+        else:
+            self.written.append(place)
         if found is None:
             return None
         if not found or not found.isprintable():

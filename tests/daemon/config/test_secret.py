@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from daemon.config import ConfigError, Secret, load
+from daemon.config import ConfigError, Secret, examine, load
 
 from .sample import edited, examined, faults, warnings, write
 
@@ -48,6 +48,20 @@ def test_a_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
         assert warnings(tmp_path, given_as('password_file = "secret"')) == [
             f"{LINE}{file} can be read by others than its owner, chmod 600 closes it"
         ]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o600])
+def test_at_start_a_password_in_a_configuration_that_others_can_read_is_a_warning(
+    tmp_path: Path, mode: int
+) -> None:
+    file = write(tmp_path)
+    file.chmod(mode)
+    assert examine(file, environ={}).warnings == []
+    warned = examine(file, environ={}, at_start=True).warnings
+    assert len(warned) == (mode != 0o600)
+    for warning in warned:
+        assert ": accounts.mobile.password: stands in a file that others can read" in warning
+        assert "hunter" not in warning
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import signal
@@ -13,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from daemon.config.secret import Secret
+from daemon.logs import configure
 from protocols.errors import EncodeError
 from protocols.sgip.pdus import Bind as SgipBind
 from protocols.smpp.pdus import Bind as SmppBind
 from tests.contract.process import Daemon, toml, until
 from tests.contract.sgip import DELIVER, Caller, head, own_sequence
 from tests.contract.world import Account, World, job, number, world
+from tests.daemon.cli.conftest import logs_as_before as logs_as_before
 from tests.fuzz.roles import ROLES, SECRET
 
 PASSWORDS = {
@@ -162,10 +166,12 @@ async def test_nobody_else_may_read_what_the_daemon_keeps_and_no_core_is_left(
         os.umask(before)
 
 
-async def test_a_state_directory_open_to_others_is_closed_or_told_at_start(tmp_path: Path) -> None:
+async def test_what_is_open_to_others_is_closed_or_told_at_start(tmp_path: Path) -> None:
     async with world(tmp_path / "w", Account("mobile", "cmpp", "mobile")) as opened:
         daemon = opened.daemon
         await daemon.signal()
+        daemon.file.chmod(0o644)
+        daemon.log.write_text("")
         state = daemon.directory / "state"
         state.chmod(0o755)
         (state / "ledger.sqlite").chmod(0o644)
@@ -174,6 +180,26 @@ async def test_a_state_directory_open_to_others_is_closed_or_told_at_start(tmp_p
             closed = stat.S_IMODE(path.stat().st_mode) == mode
             told = f"{path}" in daemon.log.read_text() and "others" in daemon.log.read_text()
             assert closed or told, f"{path} stays open to others and nobody is told"
+        assert "accounts.mobile.password: stands in a file that others can read" in (
+            daemon.log.read_text()
+        )
+
+
+def test_the_traceback_of_a_bug_shows_no_values(capsys: pytest.CaptureFixture[str]) -> None:
+    def log_in(password: str, text: str) -> float:
+        return len(password + text) / 0
+
+    configure("info")
+    for log in (structlog.get_logger(), logging.getLogger("asyncio")):
+        try:
+            log_in(TRIED, TEXT)
+        except ZeroDivisionError as exc:
+            log.critical("bug", exc_info=exc)
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    for line in (first, second):
+        assert "in log_in" in line["exception"]
+        assert TRIED not in str(line)
+        assert TEXT not in str(line)
 
 
 def test_what_holds_a_password_does_not_show_it_when_printed() -> None:

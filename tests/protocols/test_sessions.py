@@ -133,6 +133,24 @@ def test_silence_past_the_answer_time_frees_the_slot_and_a_late_answer_still_cou
 
 
 @every_carrier
+def test_a_bind_on_which_nothing_at_all_is_answered_in_time_is_closed(carrier: Carrier) -> None:
+    frozen, slow = (bound(carrier, Limits(window=8, answer_within=5.0)) for _ in range(2))
+    for session in (frozen, slow):
+        session.submit("a", HELLO, 0.0)
+        session.submit("b", HELLO, 1.0)
+        (_, second) = submits(carrier, session)
+    # What the peer says by itself is no answer.
+    assert len(frozen.receive(carrier.inbound(3, b"hello"), 2.0)) == 1
+    assert len(slow.receive(carrier.submit_answer(second), 2.0)) == 1
+    assert slow.tick(5.0) == [Unanswered("a")]
+    assert slow.state is State.BOUND
+    *unanswered, closed = frozen.tick(5.0)
+    assert unanswered == [Unanswered("a"), Unanswered("b")]
+    assert isinstance(closed, Closed)
+    assert closed.error
+
+
+@every_carrier
 def test_a_report_quotes_what_its_submit_was_answered_with(carrier: Carrier) -> None:
     session = bound(carrier)
     known = session.submit("a", HELLO, 0.0)

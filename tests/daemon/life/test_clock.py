@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import orjson
 import pytest
 
 from daemon import clock
-from daemon.app import App
-from daemon.broker.base import Record
-from daemon.config import load
 from daemon.ticker import LOOK_AHEAD_EVERY
 from tests.contract.gateways import ACCEPT, SILENT, Report
-from tests.contract.process import toml, until
+from tests.contract.process import until
 from tests.contract.world import Account, job, number
+
+from .whole import Whole, whole
 
 DAY = 86_400.0
 both_ways = pytest.mark.parametrize("jump", [DAY, -DAY], ids=["forward", "back"])
@@ -35,31 +33,6 @@ class Host:
         return time.time() + self.offset
 
 
-class Running:
-    """A whole daemon in this process, with a gateway on a real socket."""
-
-    def __init__(self, app: App, host: Host, account: Account) -> None:
-        self.app = app
-        self.host = host
-        self.account = account
-        self.told: list[dict[str, Any]] = []
-        self._offset = 0
-
-    async def take(self, *jobs: dict[str, Any]) -> None:
-        records = []
-        for one in jobs:
-            value = orjson.dumps(one)
-            records.append(Record("sms.jobs", 0, self._offset, None, value, None, self.host.time()))
-            self._offset += 1
-        await self.app.intake.take(records)
-
-    def states(self, of: dict[str, Any]) -> list[str]:
-        return [e["state"] for e in self.told if e.get("message") == f"{of['id']}/0"]
-
-    async def state(self, of: dict[str, Any], state: str, within: float = 3.0) -> None:
-        await until(lambda: state in self.states(of), within, lambda: f"{state}: {self.told}")
-
-
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
@@ -68,7 +41,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-Run = Callable[..., Any]
+Run = Callable[..., AbstractAsyncContextManager[tuple[Whole, Account]]]
 
 
 @pytest.fixture
@@ -76,42 +49,16 @@ def run(tmp_path: Path, host: Host) -> Run:
     @asynccontextmanager
     async def run(
         hold: float = 0.4, join_within: float = 180.0, **keys: Any
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[tuple[Whole, Account]]:
         account = Account("a", "cmpp", "mobile", **keys)
-        await account.gateway.start()
-        file = tmp_path / "carrierd.toml"
-        config = {
-            "daemon": {
-                "name": "life", "state_dir": str(tmp_path / "state"), "join_within": join_within,
-            },
-            "broker": {"kind": "local"},
-            "http": {"listen": "127.0.0.1:0"},
-            "accounts": {"a": account.table()},
-            "routes": {"mobile": ["a"]},
-            "uncertain": {"hold": hold},
-        }  # fmt: skip
-        file.write_text("\n".join(toml(config)) + "\n")
-        app = App(load(file))
-        opened = Running(app, host, account)
-        publish = app._publish
-
-        def watch(n: int, events: list[Any]) -> None:
-            opened.told.extend(orjson.loads(value) for _, _, value in events)
-            publish(n, events)
-
-        app.ledger._on_events = watch
-        await app.start()
-        try:
-            await until(lambda: account.gateway.bound, 5.0, "bound")
-            yield opened
-        finally:
-            await app.drain()
-            await account.gateway.close()
+        config = {"uncertain": {"hold": hold}, "daemon": {"join_within": join_within}}
+        async with whole(tmp_path, account, **config) as opened:
+            yield opened, account
 
     return run
 
 
-async def still(opened: Running, of: dict[str, Any], states: list[str]) -> None:
+async def still(opened: Whole, of: dict[str, Any], states: list[str]) -> None:
     """Nothing more happens to it, though the ticker looks ahead at least once."""
     end = time.monotonic() + LOOK_AHEAD_EVERY + 0.4
     await until(lambda: time.monotonic() > end or opened.states(of) != states, 5.0)
@@ -122,15 +69,15 @@ async def still(opened: Running, of: dict[str, Any], states: list[str]) -> None:
 async def test_a_message_that_waits_for_its_report_goes_on_waiting(
     run: Run, host: Host, jump: float
 ) -> None:
-    async with run(report_within=3600.0) as opened:
+    async with run(report_within=3600.0) as (opened, account):
         one = job(number())
-        opened.account.far.on(one["to"], ACCEPT)
+        account.far.on(one["to"], ACCEPT)
         await opened.take(one)
         await opened.state(one, "accepted")
         host.offset += jump
         await still(opened, one, ["accepted"])
-        (submit,) = opened.account.far.to(one["to"])
-        opened.account.gateway.report(submit, Report(), to=one["to"])
+        (submit,) = account.far.to(one["to"])
+        account.gateway.report(submit, Report(), to=one["to"])
         await opened.state(one, "delivered")
 
 
@@ -138,24 +85,24 @@ async def test_a_message_that_waits_for_its_report_goes_on_waiting(
 async def test_the_hold_of_a_message_in_doubt_ends_in_its_time(
     run: Run, host: Host, jump: float
 ) -> None:
-    async with run(hold=1.2) as opened:
+    async with run(hold=1.2) as (opened, account):
         one = job(number())
-        opened.account.far.on(one["to"], SILENT)
+        account.far.on(one["to"], SILENT)
         await opened.take(one)
         await opened.state(one, "uncertain")
         began = time.monotonic()
-        opened.account.far.on(one["to"], ACCEPT)
+        account.far.on(one["to"], ACCEPT)
         host.offset += jump
         await opened.state(one, "accepted", 5.0)
         assert 0.9 < time.monotonic() - began < 2.5
-        assert len(opened.account.far.to(one["to"])) == 2
+        assert len(account.far.to(one["to"])) == 2
 
 
 @both_ways
 async def test_what_comes_after_the_jump_is_sent_and_ends_as_before(
     run: Run, host: Host, jump: float
 ) -> None:
-    async with run(rate=50, window=4) as opened:
+    async with run(rate=50, window=4) as (opened, _):
         before = [job(number()) for _ in range(20)]
         await opened.take(*before)
         host.offset += jump
@@ -172,11 +119,11 @@ async def test_what_comes_after_the_jump_is_sent_and_ends_as_before(
 async def test_half_an_inbound_message_waits_as_long_as_it_should(
     run: Run, host: Host, jump: float
 ) -> None:
-    async with run(join_within=1.2) as opened:
+    async with run(join_within=1.2) as (opened, account):
         part = b"\x05\x00\x03\x42\x02\x01" + "前半".encode("utf-16-be")
-        to = opened.account.far.access_number
+        to = account.far.access_number
         began = time.monotonic()
-        assert await opened.account.gateway.inbound("13912345678", to, part, 8, udhi=1) == 0
+        assert await account.gateway.inbound("13912345678", to, part, 8, udhi=1) == 0
         host.offset += jump
         await until(lambda: any("complete" in e for e in opened.told), 5.0, "the incomplete one")
         (event,) = [e for e in opened.told if "complete" in e]

@@ -1,0 +1,82 @@
+"""What SIGTERM does: nothing new, answers awaited, everything told, goodbye, within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.contract.gateways import SILENT, Answer
+from tests.contract.process import until
+from tests.contract.world import Account, job, number
+
+from .whole import whole
+
+
+async def test_a_drain_waits_for_the_answers_that_are_owed_and_tells_them(tmp_path: Path) -> None:
+    account = Account("a", "cmpp", "mobile", answer_within=5.0)
+    account.far.default = Answer(after=0.9, reports=())  # later than the last look for jobs
+    async with whole(tmp_path, account) as opened:
+        jobs = [job(number()) for _ in range(5)]
+        await opened.take(*jobs)
+        await until(lambda: len(account.far.submits) == 5, 3.0, "five submits")
+        assert await opened.drain() == 0
+        assert [opened.states(one) for one in jobs] == [["accepted"]] * 5
+        assert opened.app.outbox.waiting == 0
+        assert account.gateway.farewells == 1
+    assert account.far.faults == []
+
+
+async def test_what_was_not_written_at_a_drain_stays_unwritten_and_is_not_in_doubt(
+    tmp_path: Path,
+) -> None:
+    account = Account("a", "cmpp", "mobile", rate=5)
+    account.far.default = Answer(reports=())
+    jobs = [job(number()) for _ in range(20)]
+    async with whole(tmp_path, account) as opened:
+        await opened.take(*jobs)
+        await until(lambda: account.far.submits, 3.0, "a submit")
+        assert await opened.drain() == 0
+        written = len(account.far.submits)
+        assert written < 10
+    async with whole(tmp_path, account) as opened:
+        await until(lambda: len(account.far.submits) > written, 3.0, "another submit")
+        assert {event["state"] for event in opened.told} <= {"accepted"}
+    assert len({submit.to for submit in account.far.submits}) == len(account.far.submits)
+
+
+async def test_a_drain_takes_no_longer_than_it_may(tmp_path: Path) -> None:
+    account = Account("a", "cmpp", "mobile", answer_within=3.0)
+    account.far.default = SILENT
+    async with whole(tmp_path, account, daemon={"drain_within": 0.4}) as opened:
+        await opened.take(job(number()))
+        await until(lambda: account.far.submits, 3.0, "the submit")
+        began = time.monotonic()
+        assert await opened.drain() == 1
+        # The gateway answers the goodbye; whoever does not gets two seconds more.
+        assert 0.4 <= time.monotonic() - began < 2.0
+
+
+async def test_a_carrier_that_does_not_say_goodbye_does_not_keep_a_drain(tmp_path: Path) -> None:
+    account = Account("a", "cmpp", "mobile", answer_within=30.0)
+    async with whole(tmp_path, account, daemon={"drain_within": 5.0}) as opened:
+        account.gateway.frozen = True
+        account.gateway.frame = lambda connection, frame: None
+        began = time.monotonic()
+        assert await opened.drain() == 0
+        assert time.monotonic() - began < 4.0
+
+
+async def test_reports_that_come_during_a_drain_are_told_and_acknowledged(tmp_path: Path) -> None:
+    account = Account("a", "cmpp", "mobile", answer_within=5.0)
+    far, gateway = account.far, account.gateway
+    async with whole(tmp_path, account) as opened:
+        fast, slow = job(number()), job(number())
+        far.on(slow["to"], Answer(after=0.5, reports=()))
+        await opened.take(fast, slow)
+        await until(lambda: len(far.submits) == 2, 3.0, "both submits")
+        draining = asyncio.create_task(opened.drain())
+        assert await draining == 0
+        assert opened.states(fast)[-1] == "delivered"
+        assert opened.states(slow) == ["accepted"]
+        assert gateway.deliver_answers == [0]

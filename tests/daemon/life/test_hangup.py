@@ -1,0 +1,121 @@
+"""What SIGHUP takes over, and which connections never notice it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.contract.gateways import Answer, Connection
+from tests.contract.process import until
+from tests.contract.world import Account, job, node, number
+
+from .whole import Whole, whole
+
+
+def connections(*accounts: Account) -> list[Connection]:
+    return [c for account in accounts for gateway in account.gateways for c in gateway.connections]
+
+
+async def delivered(opened: Whole, to: str, account: str) -> None:
+    one = job(to)
+    await opened.take(one)
+    await opened.state(one, "delivered")
+    assert opened.of(one)[-1]["account"] == account
+
+
+async def test_another_secret_is_logged_in_with_and_other_accounts_stay_connected(
+    tmp_path: Path,
+) -> None:
+    a, b = Account("a", "cmpp", "mobile"), Account("b", "smpp", "broadnet")
+    async with whole(tmp_path, a, b) as opened:
+        before = connections(b)
+        a.far.password = "another-1"
+        opened.config["accounts"]["a"]["password"] = "another-1"
+        opened.reload()
+        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, 3.0, "a second login")
+        assert [login.status for login in a.far.logins] == [0, 0]
+        await until(lambda: a.gateway.past, 3.0, "the end of the first connection")
+        assert a.gateway.farewells == 1
+        assert connections(b) == before
+        await delivered(opened, number(), "a")
+        await delivered(opened, number("broadnet"), "b")
+
+
+async def test_a_secret_in_a_file_is_read_again(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret-1\n")
+    secret.chmod(0o600)
+    a = Account("a", "cmpp", "mobile")
+    del a.keys["password"]
+    a.keys["password_file"] = str(secret)
+    async with whole(tmp_path, a) as opened:
+        before = connections(a)
+        opened.reload()
+        a.far.password = "another-1"
+        secret.write_text("another-1\n")
+        assert connections(a) == before, "the same secret is no change"
+        opened.reload()
+        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, 3.0, "a second login")
+        assert a.far.logins[-1].status == 0
+
+
+async def test_nodes_come_and_go_while_the_others_stay_connected(tmp_path: Path) -> None:
+    a = Account("a", "cmpp", "mobile", nodes=3)
+    first, second, third = a.gateways
+    async with whole(tmp_path, a) as opened:
+        kept = connections(a)
+        nodes = opened.config["accounts"]["a"]["nodes"]
+        opened.config["accounts"]["a"]["nodes"] = nodes[:1]
+        opened.reload()
+        await until(lambda: second.past and third.past, 3.0, "the goodbyes")
+        assert (second.farewells, third.farewells) == (1, 1)
+        assert first.connections == kept[:1]
+        opened.config["accounts"]["a"]["nodes"] = [nodes[0] | {"binds": 2}, node(third)]
+        opened.reload()
+        await until(lambda: third.bound and len(first.bound) == 2, 3.0, "the new logins")
+        assert not second.connections
+        assert kept[0] in first.bound
+        await delivered(opened, number(), "a")
+    assert a.far.faults == []
+
+
+async def test_routes_rates_and_accounts_change_without_a_login(tmp_path: Path) -> None:
+    a, b = Account("a", "cmpp", "mobile"), Account("b", "smgp", "telecom")
+    fresh = Account("fresh", "smpp", "broadnet")
+    await fresh.gateway.start()
+    async with whole(tmp_path, a, b) as opened:
+        before = connections(a, b)
+        to = number()
+        await delivered(opened, to, "a")
+        config = opened.config
+        config["routes"] = {"mobile": ["b"], "telecom": ["b"], "broadnet": ["fresh"]}
+        config["accounts"]["a"]["rate"] = 7
+        config["accounts"]["fresh"] = fresh.table()
+        opened.reload()
+        await delivered(opened, to, "b")
+        assert opened.app.accounts["a"].pacer.rate == 7
+        await until(lambda: fresh.gateway.bound, 3.0, "the new account's login")
+        await delivered(opened, number("broadnet"), "fresh")
+        assert connections(a, b) == before
+        del config["accounts"]["fresh"]
+        config["routes"]["broadnet"] = []
+        opened.reload()
+        await until(lambda: fresh.gateway.past, 3.0, "its goodbye")
+        assert fresh.gateway.farewells == 1
+        assert connections(a, b) == before
+    await fresh.gateway.close()
+
+
+async def test_what_waits_for_answers_on_a_connection_that_ends_is_answered_first(
+    tmp_path: Path,
+) -> None:
+    a = Account("a", "cmpp", "mobile", answer_within=5.0)
+    a.far.default = Answer(after=0.4, reports=())
+    async with whole(tmp_path, a) as opened:
+        one = job(number())
+        await opened.take(one)
+        await until(lambda: a.far.submits, 3.0, "the submit")
+        a.far.password = opened.config["accounts"]["a"]["password"] = "another-1"
+        opened.reload()
+        await opened.state(one, "accepted")
+        assert opened.states(one) == ["accepted"]
+        assert len(a.far.submits) == 1

@@ -91,6 +91,14 @@ def test_a_pause_saves_up_a_twentieth_of_a_second_and_no_more() -> None:
     assert pacer.ready(3600.0) == 10
 
 
+def test_what_a_pause_saved_up_is_part_of_the_rate_of_its_second() -> None:
+    pacer = Pacer(200, 20, 0.0)
+    wrote = spend(pacer, [3600.0 + step / 500 for step in range(1000)])
+    for first, _ in wrote:
+        assert sum(count for at, count in wrote if first <= at < first + 1.0 - 1e-6) <= 200
+    assert sum(count for at, count in wrote if at < 3601.0) == 200
+
+
 def test_a_throttle_answer_cuts_the_pace_once_and_it_grows_back() -> None:
     pacer = Pacer(100, 10, 0.0)
     pacer.ready(1.0)

@@ -25,6 +25,7 @@ async def test_a_message_follows_its_route_until_its_first_part_is_written(
     await desk.take({"id": "j"})
     assert first.link.reserved == 1
     first.lost()
+    assert desk.app.router.waiting("a") == 1
     second = desk.peer("b")
     [(sequence, _, _)] = await desk.written(second)
     second.accepts(sequence)

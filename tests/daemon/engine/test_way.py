@@ -32,6 +32,7 @@ async def test_a_message_in_doubt_is_written_once_more_after_its_hold(make_desk:
     peer.silence()
     await desk.pass_(9.0)
     assert desk.states("j/0") == ["uncertain"]
+    assert not await desk.written(peer, most=0.05), "its hold is not over"
     await desk.pass_(2.0)
     [(sequence, _, write)] = await desk.written(peer)
     assert write.attempt == 2

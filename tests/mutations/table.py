@@ -1,0 +1,487 @@
+"""The mutations: what each breaks, how, and the tests that must not pass with it.
+
+Sections are the contract's.  Where a promise is kept in two places, both are broken together; where
+it is broken in two ways, there are two mutations.  Tests are the quickest that there are.
+"""
+
+from __future__ import annotations
+
+from .mutant import Edit, Mutation, Value
+
+DAEMON = "tests/daemon/"
+LIFE = f"{DAEMON}life/"
+ENGINE = f"{DAEMON}engine/"
+SESSIONS = "tests/protocols/test_sessions.py::"
+AFTER_A_CRASH = "test_after_a_crash_only_what_was_claimed_is_in_doubt"
+GUESS = "test_an_unmatched_report_stands_for_the_only_part_in_doubt"
+
+
+def breaks(promise: str, *changes: Edit | Value, by: tuple[str, ...] | str) -> Mutation:
+    return Mutation(promise, changes, (by,) if isinstance(by, str) else by)
+
+
+NO_JOB_IS_LOST = (
+    breaks(
+        "6.1 an offset moves only past the oldest open record",
+        Edit(
+            "daemon.offsets:Offsets.moved",
+            "next(iter(held)) if held else self._next.get(place)",
+            "self._next.get(place)",
+        ),
+        by=(
+            f"{DAEMON}test_offsets.py::test_the_oldest_open_record_holds_those_behind_it",
+            f"{ENGINE}test_durable.py::test_a_message_in_doubt_holds_its_offset_and_all_behind_it",
+        ),
+    ),
+    breaks(
+        "6.1 a job's record is open until its last message is safe",
+        Edit("daemon.offsets:Offsets.release", "if left > 1:", "if False:"),
+        by=f"{DAEMON}test_offsets.py::test_a_job_holds_its_record_until_its_last_message_is_safe",
+    ),
+    breaks(
+        "6.1 a message in doubt is not safe",
+        Edit("daemon.settle:Settle.uncertain", "c.touch(m)", "c.touch(m); c.safe.append(m)"),
+        by=f"{ENGINE}test_durable.py::test_a_message_in_doubt_holds_its_offset_and_all_behind_it",
+    ),
+    breaks(
+        "6.1 writes, offsets and receipts wait for the disk",
+        Edit(
+            "daemon.engine:Engine.commit",
+            "self.ledger.put(entries, partial(self._durable, c))",
+            "self.ledger.put(entries, None); self._durable(c)",
+        ),
+        by=tuple(
+            f"{ENGINE}test_durable.py::test_{name}"
+            for name in (
+                "a_report_is_acknowledged_only_once_what_came_of_it_is_on_the_disk",
+                "an_inbound_message_is_acknowledged_only_once_it_is_on_the_disk",
+                "nothing_is_written_before_the_claim_that_names_it_is_on_the_disk",
+                "an_offset_moves_past_a_message_only_once_its_answer_is_on_the_disk",
+            )
+        ),
+    ),
+    breaks(
+        "6.1 what is published is forgotten only then",
+        Edit("daemon.outbox:Outbox._finish", "await publish.done", "pass"),
+        by=f"{DAEMON}test_outbox.py::test_while_the_broker_is_away_memory_is_bounded_and_nothing_is_lost",
+    ),
+    breaks(
+        "6.1 what was acknowledged survives a restart: inbound",
+        Edit(
+            "daemon.inbound:Inbound.came",
+            "elif keep is not None and raw is not None:",
+            "elif False:",
+        ),
+        by=f"{LIFE}test_inbound.py::test_half_a_message_survives_a_restart_and_is_joined_after_it",
+    ),
+    breaks(
+        "6.1 what was acknowledged survives a restart: reports",
+        Edit("daemon.reports:Reports._keep", "c.entries.keeps.append(", "str("),
+        by=f"{ENGINE}test_hold.py::test_a_report_that_came_before_its_answer_survives_a_crash",
+    ),
+    breaks(
+        "6.1 repeated ids find their message",
+        Edit("daemon.ledger.ledger:Ledger.known", "return known", "return {}"),
+        by=f"{ENGINE}test_intake.py::test_a_repeat_after_a_restart_holds_until_the_first_is_safe",
+    ),
+    breaks(
+        "6.1 an id with other content is dead",
+        Edit("daemon.intake:Intake.take", "elif before[1] != digest:", "elif False:"),
+        by=f"{ENGINE}test_intake.py::test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first",
+    ),
+)
+
+NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
+    breaks(
+        "6.2 what was claimed before a crash is in doubt after it",
+        Edit("daemon.recovery:recover", "_doubt(message, number, at, account, named)", "continue"),
+        by=f"{ENGINE}test_failover.py::{AFTER_A_CRASH}",
+    ),
+    breaks(
+        "6.2 a claim holds until the last message it names is answered",
+        Edit("daemon.claims:Claims.release", "if left > 1:", "if False:"),
+        by=f"{DAEMON}test_claims.py::test_each_claim_is_done_with_its_last_message",
+    ),
+    breaks(
+        "6.2 what was taken back is not in doubt",
+        Edit("daemon.recovery:recover", "message.released >= number", "False"),
+        by=f"{ENGINE}test_doubt.py::test_a_throttled_part_is_not_in_doubt_after_a_crash",
+    ),
+    breaks(
+        "6.2 at most the window is in doubt",
+        Edit("daemon.link:Link.room", "return room - self.reserved", "return room"),
+        by=f"{ENGINE}test_shares.py::test_no_more_is_claimed_for_a_link_than_its_window_while_the_disk_is_slow",
+    ),
+    breaks(
+        "6.2 a part in doubt is held for its report",
+        Edit(
+            "daemon.settle:Settle.hold_from",
+            "self.hold if m.job.fields.report else 0.0",
+            "0.0",
+        ),
+        by=f"{ENGINE}test_way.py::test_a_message_in_doubt_is_written_once_more_after_its_hold",
+    ),
+    breaks(
+        "6.2 without a report there is nothing to hold for",
+        Edit(
+            "daemon.settle:Settle.hold_from",
+            "self.hold if m.job.fields.report else 0.0",
+            "self.hold",
+        ),
+        by=f"{ENGINE}test_failover.py::test_without_reports_there_is_nothing_to_hold_for",
+    ),
+    breaks(
+        "6.2 after a restart the hold runs from there",
+        Edit("daemon.recovery:_resume", "at = wall()", "at = wall() - 60.0"),
+        by=f"{ENGINE}test_hold.py::test_after_a_restart_the_hold_runs_from_there",
+    ),
+    breaks(
+        "6.2 there are at most two attempts",
+        Edit("daemon.settle:Settle.woken", "part.doubts < 2", "part.doubts < 9"),
+        Edit("daemon.settle:Settle._may_resend", "p.doubts < 2", "p.doubts < 9"),
+        by=f"{ENGINE}test_failover.py::test_after_two_attempts_without_an_answer_it_ends_without_a_third",
+    ),
+    breaks(
+        "6.2 only the parts without an answer go once more",
+        Edit("daemon.settle:Settle.woken", "part.state is PartState.IN_DOUBT and ", ""),
+        by=f"{ENGINE}test_failover.py::test_only_the_part_without_an_answer_goes_once_more",
+    ),
+    breaks(
+        "6.2 they go over the same account",
+        Edit("daemon.account:Account.left", "if message.written:", "if False:"),
+        by=f"{ENGINE}test_hold.py::test_a_part_that_never_left_stays_with_the_account_that_wrote_another",
+    ),
+    breaks(
+        "6.2 they have the same reference",
+        Edit("daemon.prepare:prepare", "if not m.written:", "if True:"),
+        by=f"{ENGINE}test_hold.py::test_after_a_restart_the_same_parts_go_once_more",
+    ),
+    breaks(
+        "6.2 all parts go over one bind",
+        Edit(
+            "daemon.account:Account._ready_again",
+            "any(part.state is not PartState.UNSENT for part in message.parts)",
+            "False",
+        ),
+        by=f"{ENGINE}test_shares.py::test_what_is_left_of_a_message_waits_for_the_bind_that_has_the_rest",
+    ),
+    breaks(
+        "6.2 nothing is resent past expires_at",
+        Edit("daemon.settle:Settle.gone", "wall >= expires", "False"),
+        by=f"{ENGINE}test_failover.py::test_what_is_in_doubt_is_not_resent_past_its_expiry",
+    ),
+    breaks(
+        "6.2 under wait nothing is sent again",
+        Edit("daemon.settle:Settle._may_resend", "if not resend or ", "if "),
+        by=f"{ENGINE}test_failover.py::test_under_wait_nothing_is_sent_again",
+    ),
+    breaks(
+        "6.2 a late answer finds its part",
+        Edit(
+            "protocols.session:Session._answered",
+            "return self._late.pop(sequence, None)",
+            "return None",
+        ),
+        by=f"{SESSIONS}test_silence_past_the_answer_time_frees_the_slot_and_a_late_answer_still_counts",
+    ),
+    breaks(
+        "6.2 a late answer ends the doubt",
+        Edit(
+            "daemon.settle:Settle.accepted",
+            "PartState.WRITTEN, PartState.IN_DOUBT, PartState.UNSENT",
+            "PartState.WRITTEN, PartState.UNSENT",
+        ),
+        by=f"{ENGINE}test_hold.py::test_a_late_answer_within_the_hold_saves_the_resend",
+    ),
+    breaks(
+        "6.2 a report of no known id is a guess",
+        Edit("daemon.correlate:Correlate.guess", "return places[0]", "return None"),
+        by=f"{ENGINE}test_failover.py::{GUESS}[1-True]",
+    ),
+    breaks(
+        "6.2 a guess is made after two seconds",
+        Value("daemon.correlate:GUESS_AFTER", 0.0),
+        by=f"{ENGINE}test_failover.py::{GUESS}[1-True]",
+    ),
+    breaks(
+        "6.2 a guess is made when exactly one part is in doubt",
+        Edit(
+            "daemon.correlate:Correlate.guess",
+            "if early.ambiguous or not places",
+            "if not places",
+        ),
+        by=(
+            f"{ENGINE}test_failover.py::{GUESS}[2-False]",
+            f"{ENGINE}test_reports.py::test_a_report_that_could_be_about_either_part_is_never_about_the_one_left",
+        ),
+    ),
+)
+
+LIFE_CYCLE = (
+    breaks(
+        "2 SIGTERM waits for the answers that are owed",
+        Edit("daemon.app:App._answered_by", "while self._unanswered():", "while False:"),
+        by=f"{LIFE}test_drain.py::test_a_drain_waits_for_the_answers_that_are_owed_and_tells_them",
+    ),
+    breaks(
+        "2 SIGTERM waits no longer than drain_within",
+        Edit("daemon.app:App._answered_by", "if self.loop.time() >= deadline:", "if False:"),
+        by=f"{LIFE}test_drain.py::test_a_drain_takes_no_longer_than_it_may",
+    ),
+    breaks(
+        "2 SIGHUP leaves other binds alone",
+        Edit("daemon.pool:Pool.change", "if anew or place is None:", "if True:"),
+        by=f"{LIFE}test_hangup.py::test_nodes_come_and_go_while_the_others_stay_connected",
+    ),
+    breaks(
+        "2 SIGHUP takes over secrets",
+        Edit("daemon.reload:binds_anew", "getattr(old, key) != getattr(new, key)", "False"),
+        by=f"{LIFE}test_hangup.py::test_another_secret_is_logged_in_with_and_other_accounts_stay_connected",
+    ),
+)
+
+ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
+    breaks(
+        "6.3 the jobs of others are taken past a backlog",
+        Edit(
+            "daemon.intake:Intake._make_room",
+            "if drained <= 0 or size / drained * (now - at) > SOON:",
+            "if False:",
+        ),
+        by=f"{ENGINE}test_intake.py::test_a_backlog_of_an_account_that_is_down_does_not_delay_the_jobs_of_others",
+    ),
+    breaks(
+        "6.3 memory is bounded whatever waits",
+        Edit(
+            "daemon.queues:RouteQueue.offer",
+            "if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:",
+            "if False:",
+        ),
+        by=f"{DAEMON}test_queues.py::test_a_full_lane_leaves_the_rest_to_the_ledger",
+    ),
+    breaks(
+        "6.3 memory is bounded while the broker is away",
+        Edit(
+            "daemon.outbox:Outbox.put",
+            "self._behind or self._in_memory > MOST_IN_MEMORY",
+            "self._behind",
+        ),
+        by=f"{DAEMON}test_outbox.py::test_while_the_broker_is_away_memory_is_bounded_and_nothing_is_lost",
+    ),
+    breaks(
+        "6.3 a node that throttles does not slow the others",
+        Edit(
+            "daemon.engine:Engine._rejected",
+            "slower = all(now < other.paused_until for other in account.takers())",
+            "slower = True",
+        ),
+        by=f"{ENGINE}test_shares.py::test_what_one_node_throttles_flows_through_the_other_at_the_full_rate",
+    ),
+    breaks(
+        "6.3 what a node throttled goes where there is room",
+        Edit("daemon.account:Account._ready_again", "if stays and link", "if link"),
+        by=f"{ENGINE}test_shares.py::test_what_one_node_throttles_flows_through_the_other_at_the_full_rate",
+    ),
+    breaks(
+        "6.3 an account that is throttled everywhere slows down",
+        Edit(
+            "daemon.engine:Engine._rejected",
+            "slower = all(now < other.paused_until for other in account.takers())",
+            "slower = False",
+        ),
+        by=f"{ENGINE}test_shares.py::test_an_account_that_is_throttled_everywhere_slows_down_alone",
+    ),
+)
+
+RATE_AND_WINDOW_ARE_NEVER_EXCEEDED = (
+    breaks(
+        "6.4 at most the rate in any one second",
+        Edit("daemon.pacing:Pacer.ready", "max(1, int(self.rate)) - self._last_second", "10**9"),
+        by=f"{DAEMON}test_pacing.py::test_what_a_pause_saved_up_is_part_of_the_rate_of_its_second",
+    ),
+    breaks(
+        "6.4 no burst that a gateway's own seconds would count twice",
+        Edit("daemon.pacing:Pacer.ready", "min(int(self._tokens + WHOLE), within)", "within"),
+        by=f"{DAEMON}test_pacing.py::test_a_pause_saves_up_a_twentieth_of_a_second_and_no_more",
+    ),
+    breaks(
+        "6.4 a start has nothing to spend",
+        Edit("daemon.pacing:Pacer.__init__", "self._tokens = 0.0", "self._tokens = rate"),
+        by=f"{DAEMON}test_pacing.py::test_there_is_nothing_to_spend_at_start",
+    ),
+    breaks(
+        "6.4 all binds together keep the rate",
+        Edit("daemon.link:Link.flush", "self.pacer.take(len(written), now)", "pass"),
+        by=f"{ENGINE}test_shares.py::test_all_links_of_an_account_together_keep_its_rate",
+    ),
+    breaks(
+        "6.4 no bind has more unanswered than its window",
+        Edit(
+            "protocols.session:Session.room",
+            "self.limits.window - len(self._window)",
+            "self.limits.window + 1 - len(self._window)",
+        ),
+        by=(
+            f"{SESSIONS}test_a_full_window_takes_no_more",
+            f"{ENGINE}test_shares.py::test_no_link_has_more_unanswered_than_its_window",
+        ),
+    ),
+    breaks(
+        "6.4 what is uncertain leaves the window",
+        Edit(
+            "protocols.session:Session._expire",
+            "tag = self._window.pop(sequence)[1]",
+            "tag = self._window[sequence][1]",
+        ),
+        by=f"{SESSIONS}test_silence_past_the_answer_time_frees_the_slot_and_a_late_answer_still_counts",
+    ),
+    breaks(
+        "6.4 a bind on which nothing is answered is closed",
+        Edit("protocols.session:Session._expire", "if silent:", "if False:"),
+        by=f"{SESSIONS}test_a_bind_on_which_nothing_at_all_is_answered_in_time_is_closed",
+    ),
+)
+
+SEQUENCES = (
+    breaks(
+        "6.2 an answer finds the one part that has its number",
+        Edit(
+            "protocols.session:Session._next_sequence",
+            "if self._sequence not in self._window and self._sequence not in self._late:",
+            "if True:",
+        ),
+        by=(
+            f"{LIFE}test_numbers.py::test_a_sequence_that_still_waits_is_not_given_twice",
+            "tests/protocols/test_sequences.py::test_a_probe_and_a_goodbye_take_no_number_that_waits_for_its_answer",
+        ),
+    ),
+    breaks(
+        "6.2 no number is out of its protocol's range",
+        Value("protocols.session:Session.last_sequence", 0xFFFFFFFF),
+        by="tests/protocols/test_sequences.py::test_after_the_last_number_comes_one",
+    ),
+)
+
+FAILOVER = (
+    breaks(
+        "6.5 a larger priority is used only while no smaller one is usable",
+        Edit(
+            "daemon.account:Account.takers",
+            "if self.priorities.get(link.label, 0) == best",
+            "if True",
+        ),
+        by=f"{ENGINE}test_shares.py::test_a_larger_priority_is_dealt_nothing_while_a_smaller_one_is_there",
+    ),
+    breaks(
+        "6.5 a lost node's share flows through the others",
+        Edit("daemon.account:Account.left", "in link.unload():", "in ():"),
+        by=f"{ENGINE}test_failover.py::test_a_message_follows_its_route_until_its_first_part_is_written",
+    ),
+    breaks(
+        "6.5 the first usable account of a route serves it",
+        Edit("daemon.router:Router.changed", "if self.usable(name)", "if True"),
+        by=f"{DAEMON}test_router.py::test_the_first_usable_account_of_a_route_serves_it",
+    ),
+    breaks(
+        "6.5 a node is well again after one answered submit",
+        Edit(
+            "daemon.link:Link.room",
+            "max(1, int(full * share)) if self.answered_since_bound else 1",
+            "max(1, int(full * share))",
+        ),
+        by=f"{ENGINE}test_shares.py::test_a_link_that_came_back_has_one_until_it_answers_and_all_after_ten_seconds",
+    ),
+    breaks(
+        "6.5 its share then grows",
+        Edit(
+            "daemon.link:Link.room",
+            "max(1, int(full * share)) if self.answered_since_bound else 1",
+            "full if self.answered_since_bound else 1",
+        ),
+        by=f"{ENGINE}test_shares.py::test_a_link_that_came_back_has_one_until_it_answers_and_all_after_ten_seconds",
+    ),
+    breaks(
+        "6.5 and is full within ten seconds",
+        Value("daemon.link:RAMP", 20.0),
+        by=f"{ENGINE}test_shares.py::test_a_link_that_came_back_has_one_until_it_answers_and_all_after_ten_seconds",
+    ),
+    breaks(
+        "6.5 a bind that comes back does so slowly",
+        Edit("daemon.bind:Bind.on_event", "self.was_up and bool(self.account.links)", "False"),
+        by=f"{ENGINE}test_shares.py::test_a_bind_that_comes_back_ramps_up_only_while_others_carry_its_share",
+    ),
+)
+
+URGENCY = (
+    breaks(
+        "6.6 urgent goes before everything",
+        Edit("daemon.queues:Turns.next", "if urgent_lane:", "if urgent_lane and not normal_lane:"),
+        by=f"{DAEMON}test_queues.py::test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between",
+    ),
+    breaks(
+        "6.6 urgent goes before what is claimed and not written",
+        Edit(
+            "daemon.account:Account._deal",
+            "self._deal_out(links, budget, now, claimed, urgent_only=True)",
+            "pass",
+        ),
+        by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_written",
+    ),
+    breaks(
+        "6.6 bulk gets a tenth of what urgent leaves",
+        Value("daemon.queues:BULK_SHARE", 1000),
+        by=f"{DAEMON}test_queues.py::test_bulk_gets_one_of_ten_while_normal_waits",
+    ),
+    breaks(
+        "6.6 normal goes before bulk",
+        Value("daemon.queues:BULK_SHARE", 2),
+        by=f"{DAEMON}test_queues.py::test_bulk_gets_one_of_ten_while_normal_waits",
+    ),
+)
+
+EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
+    breaks(
+        "6.7 what can never be written expires",
+        Edit("daemon.settle:Settle.woken", "if m.out == 0:", "if False:"),
+        by=f"{ENGINE}test_expiry.py::test_without_any_usable_account_a_message_ends_after_the_accounts_report_within",
+    ),
+    breaks(
+        "6.7 what is never reported expires",
+        Edit("daemon.settle:Settle.woken", 'self.expired(m, "LOCAL:NO_REPORT", wall, c)', "pass"),
+        by=f"{ENGINE}test_reports.py::test_nothing_follows_the_end_of_a_message_that_memory_let_go_of_in_part",
+    ),
+    breaks(
+        "6.7 what is never answered expires",
+        Edit("daemon.settle:Settle.woken", 'self.expired(m, "LOCAL:NO_RESP", wall, c)', "pass"),
+        by=f"{ENGINE}test_failover.py::test_under_wait_nothing_is_sent_again",
+    ),
+    breaks(
+        "6.7 nothing follows the final event",
+        Edit("daemon.settle:Settle.reported", "if m.final:", "if False:"),
+        Edit("daemon.settle:Settle._progress", "if m.final:", "if False:"),
+        Edit("daemon.settle:Settle._finish", "if m.final:", "if False:"),
+        by=f"{ENGINE}test_reports.py::test_a_second_verdict_hard_on_the_first_changes_nothing",
+    ),
+    breaks(
+        "6.7 failed is what failed in every attempt",
+        Edit("daemon.settle:Settle.reported", "if key in part.failed_ids:", "if False:"),
+        by=f"{ENGINE}test_reports.py::test_a_failure_given_twice_is_the_failure_of_one_attempt",
+    ),
+    breaks(
+        "6.7 delivered is what was delivered with every part",
+        Edit("daemon.settle:Settle._progress", "delivered = False", "pass"),
+        by=f"{ENGINE}test_reports.py::test_parts_of_which_memory_has_let_go_of_one_still_give_one_verdict",
+    ),
+)
+
+MUTATIONS = (
+    *NO_JOB_IS_LOST,
+    *NOTHING_IS_SENT_TWICE_WITHOUT_NEED,
+    *LIFE_CYCLE,
+    *ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN,
+    *RATE_AND_WINDOW_ARE_NEVER_EXCEEDED,
+    *SEQUENCES,
+    *FAILOVER,
+    *URGENCY,
+    *EVERY_MESSAGE_REACHES_A_FINAL_STATE,
+)

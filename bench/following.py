@@ -22,6 +22,8 @@ class Following:
         self.fates = fates
         self.moved = time.monotonic()
         """When a message became final for the last time."""
+        self.records = 0
+        """Read so far."""
         self._tail: Tail = stage.broker.tail(stage.config.broker.topics.reports)
         self._task: asyncio.Task[None] | None = None
 
@@ -62,5 +64,6 @@ class Following:
     async def _read(self) -> None:
         while True:
             records = await self._tail.take(AT_ONCE, WAIT)
+            self.records += len(records)
             if records and self.fates.read(records):
                 self.moved = time.monotonic()

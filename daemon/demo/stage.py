@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,6 +107,10 @@ class Stage:
         """Of one that was started.  Raises StageError."""
         await self._up(self.daemon, f"{self.url}/readyz")
 
+    async def daemon_alive(self) -> None:
+        """Of one that was started: it works, whatever its carriers do.  Raises StageError."""
+        await self._up(self.daemon, f"{self.url}/healthz")
+
     async def stop_daemon(self) -> int:
         """Drains it; its exit status."""
         return await self.daemon.stop(DOWN_WITHIN)
@@ -121,6 +126,12 @@ class Stage:
             await self._get(self._control("counts?seconds=1" if seconds else "counts"))
         )
         return counts
+
+    async def missing(self, account: str, numbers: Sequence[str]) -> list[str]:
+        """Those of the numbers, a few thousand at most, that nothing has reached."""
+        asked = {"account": account, "to": list(numbers)}
+        missing: list[str] = orjson.loads(await self._post("missing", asked))["missing"]
+        return missing
 
     async def fault(self, node: str, **changes: Any) -> None:
         """POST /faults of `carrierd simulate`; `node` is account/node, an account or `*`."""
@@ -143,11 +154,12 @@ class Stage:
         assert listen is not None, "the file names one"
         return f"http://{HOST}:{listen.port}/{path}"
 
-    async def _post(self, path: str, body: dict[str, Any]) -> None:
+    async def _post(self, path: str, body: dict[str, Any]) -> bytes:
         assert self._http is not None, "inside `async with`"
         async with self._http.post(self._control(path), data=orjson.dumps(body)) as response:
             if response.status != 200:
                 raise StageError(f"POST /{path}: {response.status} {await response.text()}")
+            return await response.read()
 
     async def _get(self, url: str) -> bytes:
         assert self._http is not None, "inside `async with`"

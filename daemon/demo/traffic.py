@@ -77,9 +77,10 @@ async def offer(
     count: int,
     rate: float,
     stop: asyncio.Event | None = None,
+    first: int = 0,
 ) -> array[float]:
     """Publish `count` jobs at `rate` per second, whatever becomes of them; fewer when `stop` is
-    set before.
+    set before.  The number of the first is `first`.
 
     Returns when each should have gone, in seconds since 1970.  A publish that is slow makes the
     next one larger and nothing later: what waits is measured, not hidden.
@@ -91,7 +92,7 @@ async def offer(
         now = time.time()
         ready = min(count, sent + AT_ONCE, int((now - start) * rate) + 1)
         if ready > sent:
-            await outlet.publish(traffic.records(topic, sent, ready))
+            await outlet.publish(traffic.records(topic, first + sent, first + ready))
             sent = ready
         else:
             await asyncio.sleep(max(0.0, due[sent] - now))

@@ -7,6 +7,8 @@
         and at will "node", "encoding", "long"
     GET  /counts   what reached the gateways
         ?seconds=1 adds the submits of every second
+    POST /missing  {"account", "to": [numbers]}
+        those of the numbers that no part has reached, for any sender
 
 Freezing, killing and quirks are the whole gateway's, also where accounts share its address.  A
 request that is not understood changes nothing and gets 400 with {"error", "field", "allowed"}.
@@ -23,6 +25,7 @@ from msgspec import Meta, Struct
 
 from protocols.errors import EncodeError
 
+from .account import Account
 from .behaviour import Behaviour
 from .fleet import Fleet, Place, node_names
 from .gateway import Freeze, SimGateway
@@ -51,6 +54,13 @@ class Mo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={
     long: Literal["udh8", "udh16", "sar"] = "udh8"
 
 
+class Missing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of POST /missing."""
+
+    account: str
+    to: list[str]
+
+
 class RefusedError(Exception):
     """The request cannot be done; nothing was changed."""
 
@@ -74,6 +84,7 @@ class Control:
         app.router.add_post("/faults", self._on_faults)
         app.router.add_post("/mo", self._on_mo)
         app.router.add_get("/counts", self._on_counts)
+        app.router.add_post("/missing", self._on_missing)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -99,6 +110,27 @@ class Control:
             return _json(self._mo(await _object(request)))
         except RefusedError as exc:
             return _refused(exc)
+
+    async def _on_missing(self, request: web.Request) -> web.Response:
+        try:
+            return _json({"missing": self._missing(await _object(request))})
+        except RefusedError as exc:
+            return _refused(exc)
+
+    def _missing(self, asked: dict[str, Any]) -> list[str]:
+        try:
+            missing = msgspec.convert(asked, Missing)
+        except msgspec.ValidationError as exc:
+            raise _invalid(exc) from exc
+        reached = self._account(missing.account).reached
+        return [to for to in missing.to if not reached.has_met(to)]
+
+    def _account(self, name: str) -> Account:
+        account = self.fleet.accounts.get(name)
+        if account is None:
+            allowed = list(self.fleet.accounts)
+            raise RefusedError(f"account: {name!r} is nobody here", "account", allowed)
+        return account
 
     async def _faults(self, asked: dict[str, Any]) -> list[Place]:
         names = [*self.fleet.places, *self.fleet.accounts, "*"]
@@ -161,10 +193,7 @@ class Control:
             mo = msgspec.convert(asked, Mo)
         except msgspec.ValidationError as exc:
             raise _invalid(exc) from exc
-        account = self.fleet.accounts.get(mo.account)
-        if account is None:
-            allowed = list(self.fleet.accounts)
-            raise RefusedError(f"account: {mo.account!r} is nobody here", "account", allowed)
+        account = self._account(mo.account)
         if mo.to is not None and mo.ext:
             raise RefusedError("ext: not together with to", "ext")
         to = mo.to if mo.to is not None else account.access_number + mo.ext

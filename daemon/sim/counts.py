@@ -157,6 +157,11 @@ class Seen:
         self._used = [0] * 256
         self.count = 0
 
+    def __contains__(self, value: int) -> bool:
+        value = value & 0x7FFF_FFFF_FFFF_FFFF or 1
+        table = self._tables[value >> 55]
+        return bool(table[_find(table, value)])
+
     def add(self, value: int) -> bool:
         """Returns whether it was there before; `value` is any integer but is kept as 63 bits."""
         value = value & 0x7FFF_FFFF_FFFF_FFFF or 1
@@ -219,12 +224,13 @@ class Reached:
     concatenation reference is in the content.  Throttled and refused ones are not put here.
     """
 
-    __slots__ = ("_keep", "_open", "_seen", "copies")
+    __slots__ = ("_keep", "_open", "_recipients", "_seen", "copies")
 
     def __init__(self, keep: bool = True) -> None:
         """`keep` False remembers no parts and so finds none that came twice."""
         self._keep = keep
         self._seen = Seen()
+        self._recipients = Seen()
         self._open: set[int] = set()
         self.copies: deque[Copy] = deque(maxlen=MOST_TWICE)
         """The latest of those that came twice."""
@@ -239,6 +245,14 @@ class Reached:
     def add(self, identity: int) -> bool:
         """Returns whether the part had been here before."""
         return self._keep and self._seen.add(identity)
+
+    def met(self, to: str) -> None:
+        """A part for this recipient is here."""
+        if self._keep:
+            self._recipients.add(hash(to))
+
+    def has_met(self, to: str) -> bool:
+        return hash(to) in self._recipients
 
     def opened(self, identity: int) -> None:
         """No answer has been written yet."""

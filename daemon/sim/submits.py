@@ -136,6 +136,7 @@ class Desk:
             identities.append(identity)
             if not reached.add(identity):
                 counts.parts += 1
+                reached.met(to)
                 continue
             answered = not reached.is_open(identity)
             counts.twice += 1

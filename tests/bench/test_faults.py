@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.agree import Agreement, counted, difference
 from bench.failover import lowest, outage
 from bench.faults import FAILOVER, SOAK
 from bench.judge import torn
 from bench.shares import LOOK_EVERY, Look, Shares
-from bench.slope import slope
+from bench.slope import Sample, sen, slope
 from daemon.demo.stage import Stage
+from daemon.model import Message, Step
 from daemon.sim.behaviour import Behaviour
 from daemon.sim.control import ACTIONS, FREEZE
 
@@ -93,35 +95,58 @@ def test_the_slope_of_straight_lines_is_theirs_whatever_their_levels(
         [(float(at), level * number + rise * at) for at in range(length)]
         for number, length in enumerate(lengths)
     ]
-    assert slope(runs).value == pytest.approx(rise, rel=1e-6, abs=1e-6)
+    assert sen(runs).value == pytest.approx(rise, rel=1e-6, abs=1e-6)
 
 
-def test_noise_without_growth_is_within_its_errors_and_growth_is_not() -> None:
+def walk(chances: Random, rise: float) -> list[Sample]:
+    """Half an hour of a level that follows itself, with saw teeth of 50 s and spikes."""
+    found, level = [], 0.0
+    for at in range(1800):
+        level = 0.95 * level + chances.gauss(0, 0.1)
+        spike = 30.0 if chances.random() < 0.01 else 0.0
+        found.append((float(at), 90.0 + level + at % 50 / 10 + spike + rise * at))
+    return found
+
+
+def test_noise_is_rarely_taken_for_growth_and_growth_is_rarely_overlooked() -> None:
     chances = Random(1)
-    noise = [(float(at), chances.gauss(0, 10)) for at in range(1000)]
-    assert slope([noise]).within(3)
-    assert slope([noise]).error == pytest.approx(10 / math.sqrt(1000**3 / 12), rel=0.2)
-    assert not slope([[(at, value + at * 0.05) for at, value in noise]]).within(3)
-    assert slope([[(at, value - at * 0.05) for at, value in noise]]).within(3)
+    most = 0.005
+    flat = [slope([walk(chances, 0.0)]).flat(most) for _ in range(100)]
+    grown = [slope([walk(chances, 0.002)]).flat(most) for _ in range(100)]
+    # On either side of 0 lie 2.5 % of what is 95 % sure.
+    assert flat.count(False) <= 8
+    assert grown.count(True) <= 8
+    assert slope([walk(chances, -0.01)]).flat(most)
 
 
-def test_samples_that_follow_each_other_are_less_sure() -> None:
+def test_several_processes_are_judged_by_what_each_does_while_it_lives() -> None:
     chances = Random(2)
-    level, walk = 0.0, []
-    for at in range(1000):
-        level = 0.9 * level + chances.gauss(0, 1)
-        walk.append((float(at), level))
-    shuffled = [value for _, value in walk]
-    chances.shuffle(shuffled)
-    loose = slope([[(float(at), value) for at, value in enumerate(shuffled)]])
-    assert slope([walk]).error > 3 * loose.error
+    lives = [
+        [(at, value + level) for at, value in walk(chances, 0.0)[:600]] for level in (0, 50, 100)
+    ]
+    assert slope(lives).flat(0.01)
+    joined = [(at + 600 * number, value) for number, life in enumerate(lives) for at, value in life]
+    assert not slope([joined]).flat(0.01)
 
 
-def test_too_few_samples_are_sure_of_nothing() -> None:
-    assert math.isnan(slope([]).value)
-    assert slope([[(0.0, 1.0)]]).error == math.inf
-    assert slope([[(0.0, 1.0), (1.0, 2.0)]]).error == math.inf
-    assert not slope([]).within(3)
+def test_a_run_that_cannot_tell_is_not_flat() -> None:
+    short = [(float(at), 90.0) for at in range(100)]
+    assert math.isnan(slope([short]).value)
+    assert not slope([short]).flat(1.0)
+    assert not slope([]).flat(1.0)
+    few = slope([[(float(at), 90.0) for at in range(250)]])
+    assert (few.value, few.low, few.high) == (0.0, -math.inf, math.inf)
+    assert not few.flat(1.0)
+    loose = [(float(at), Random(at // 60).uniform(0, 1000)) for at in range(1800)]
+    assert not slope([loose]).flat(0.005)
+
+
+def test_neighbours_that_follow_each_other_are_less_sure() -> None:
+    waves = [math.sin(number / 6) for number in range(40)]
+    loose = waves.copy()
+    Random(3).shuffle(loose)
+    near, far = (sen([[(float(at), value) for at, value in enumerate(v)]]) for v in (waves, loose))
+    assert near.high - near.low > 1.5 * (far.high - far.low)
 
 
 @pytest.mark.parametrize("fault", [*FAILOVER.values(), *SOAK], ids=lambda fault: fault.name)
@@ -148,3 +173,49 @@ def test_a_connection_that_broke_is_no_fault_of_what_was_sent() -> None:
     assert torn("closed: [Errno 104] Connection reset by peer")
     assert not torn("closed: total length 3 is below 12")
     assert not torn("malformed: connection lost")
+
+
+def steps(*words: str, part: int = 1) -> list[Step]:
+    return [Step(float(at), word, part, 1, "n-1") for at, word in enumerate(words)]
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (("written", "answered", "delivered"), (1, 1)),
+        (("written", "throttled", "written", "throttled", "written", "answered"), (1, 1)),
+        (("written", "unanswered", "written", "answered"), (2, 1)),
+        (("written", "unanswered", "answered"), (1, 1)),
+        (("written", "refused"), (0, 0)),
+        ((), (0, 0)),
+    ],
+)
+def test_a_parts_writes_and_answers_are_counted_from_its_steps(
+    words: tuple[str, ...], counts: tuple[int, int]
+) -> None:
+    assert counted([*steps(*words), *steps("written", part=2)], 1) == counts
+
+
+@pytest.mark.parametrize(
+    ("words", "reached", "doubtful", "wrong"),
+    [
+        (("written", "answered"), 1, 0, 0),
+        (("written", "unanswered", "written", "answered"), 1, 0, 0),
+        (("written", "unanswered", "written", "answered"), 2, 1, 0),
+        (("written", "unanswered"), 0, 0, 0),
+        (("written", "unanswered"), 1, 1, 0),
+        (("written", "answered"), 0, 0, 1),
+        (("written", "answered"), 2, 0, 1),
+        (("written", "throttled"), 1, 0, 1),
+        (("written", "unanswered"), 2, 0, 1),
+        ((), 1, 0, 1),
+    ],
+)
+def test_only_writes_without_an_answer_excuse_a_difference(
+    words: tuple[str, ...], reached: int, doubtful: int, wrong: int
+) -> None:
+    message = cast(Message, SimpleNamespace(id="j-1/0", account="a", steps=steps(*words)))
+    found = Agreement()
+    found.note(difference(message, 1, reached))
+    assert (len(found.doubtful), len(found.wrong)) == (doubtful, wrong)
+    assert [one.part for one in found.doubtful + found.wrong] == ["j-1/0#1"] * (doubtful + wrong)

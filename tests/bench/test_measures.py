@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import subprocess
@@ -12,10 +13,17 @@ from pathlib import Path
 import pytest
 
 from bench.contract import inner
+from bench.following import Following
 from bench.machine import machine, shown_syncs, syncs
+from bench.memory import Memory, by_process, ended, fill
 from bench.result import Result, at_least, at_most, none_of
 from bench.scrape import buckets, estimate
 from bench.usage import disk, usage
+from daemon.demo.fates import Fates
+from daemon.demo.settings import Settings
+from daemon.demo.stage import Stage, StageError
+from daemon.demo.traffic import Traffic
+from tests.daemon.sim.sp import until
 
 PAGE = """\
 # HELP x_seconds Something.
@@ -97,6 +105,37 @@ def test_syncs_leave_nothing_behind_and_the_machine_is_described(tmp_path: Path)
     facts = machine(0.5)
     assert facts["cpu"]
     assert facts["packages"]["uvloop"]
+
+
+async def test_filling_waits_for_the_last_message_and_memory_is_looked_at_by_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.memory.FILL", 300)
+    monkeypatch.setattr("bench.memory.SAMPLE_EVERY", 0.05)
+    settings = Settings(rate=1000.0)
+    traffic = Traffic("fill", settings.carriers)
+    fates = Fates("fill", 400)
+    async with Stage(settings, tmp_path) as stage, Following(stage, fates) as following:
+        await stage.start_daemon()
+        memory = Memory(stage)
+        work = asyncio.create_task(fill(stage, traffic, following))
+        await ended([work], asyncio.create_task(memory.watch()))
+        assert fates.settled == 300
+        memory.paused = True
+        await stage.stop_daemon()
+        await stage.start_daemon()
+        memory.next_process()
+        watch = asyncio.create_task(memory.watch())
+        await until(lambda: len(memory.runs[-1]) > 1)
+        await stage.daemon.kill()
+        # One that ends by itself is an error, whatever work is still to be done.
+        with pytest.raises(StageError, match="carrierd run"):
+            await ended([asyncio.create_task(asyncio.sleep(30))], watch)
+    first, second = memory.runs
+    assert len(first) > 3
+    assert len(second) > 1
+    assert memory.most == max(value for run in memory.runs for _, value in run) > 20 << 20
+    assert [row["process"] for row in by_process(memory.runs)] == [1, 2]
 
 
 def test_the_first_and_the_last_second_are_not_judged() -> None:

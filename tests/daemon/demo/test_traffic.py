@@ -62,14 +62,14 @@ async def test_jobs_leave_at_their_rate_and_all_are_stored(tmp_path: Path) -> No
     await outlet.start()
     began = time.time()
     try:
-        due = await offer(Traffic("r", CARRIERS), outlet, "jobs", 50, 200.0)
+        due = await offer(Traffic("r", CARRIERS), outlet, "jobs", 50, 200.0, first=7)
         ended = time.time()
         await tail.start()
         records = await tail.take(100, 0.0)
     finally:
         await tail.close()
         await outlet.close()
-    assert [record.key for record in records] == [f"r-{index}".encode() for index in range(50)]
+    assert [record.key for record in records] == [f"r-{7 + index}".encode() for index in range(50)]
     # The last one is due 49 fiftieths of a quarter of a second after the first.
     assert due[-1] - due[0] == pytest.approx(49 / 200)
     assert ended - began >= 49 / 200

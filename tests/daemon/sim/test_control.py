@@ -211,6 +211,29 @@ async def test_counts_by_node_by_account_and_in_all(http: Http) -> None:
     assert "seconds" not in (await http.counts())["accounts"]["mobile"]
 
 
+async def test_recipients_that_nothing_reached_are_named(http: Http) -> None:
+    sp = await bound(client(), http.port("mobile/m1"))
+    sp.submit(part(1), part(2))
+    await sp.got(Reported, 2)
+    asked = [part(number).to for number in (3, 2, 1, 4)]
+    status, said = await http.post("/missing", {"account": "mobile", "to": asked})
+    assert (status, said) == (200, {"missing": [part(3).to, part(4).to]})
+    assert (await http.post("/missing", {"account": "second", "to": asked}))[1]["missing"] == asked
+    # What was throttled never got in.
+    await http.faults(node="mobile/m1", throttle=1.0)
+    sp.submit(part(3))
+    await sp.got(Rejected)
+    assert (await http.post("/missing", {"account": "mobile", "to": asked}))[1]["missing"] == [
+        part(3).to,
+        part(4).to,
+    ]
+    status, said = await http.post("/missing", {"account": "nobody", "to": []})
+    assert status == 400
+    assert "mobile" in said["allowed"]
+    status, said = await http.post("/missing", {"account": "mobile"})
+    assert (status, said["field"]) == (400, "to")
+
+
 async def test_faults_reach_one_node_an_account_or_all(http: Http) -> None:
     assert await http.faults(node="mobile/m2", throttle=1.0) == (200, {"nodes": ["mobile/m2"]})
     places = http.fleet.places

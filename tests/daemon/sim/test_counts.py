@@ -54,6 +54,8 @@ def test_seen_keeps_everything_while_its_tables_grow() -> None:
     assert not any(seen.add(value) for value in values)
     assert all(seen.add(value) for value in values)
     assert seen.count == 50_000
+    assert all(value in seen for value in values)
+    assert not any(hash((n, "y")) in seen for n in range(50_000))
 
 
 def test_a_part_is_the_same_by_sender_recipient_number_and_content() -> None:

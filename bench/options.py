@@ -13,10 +13,16 @@ class Options:
 
     bootstrap: str | None = None
     """A Kafka; without it the broker `local`."""
+    stop: str | None = None
+    """A shell command that stops that Kafka, and returns when it has stopped."""
+    start: str | None = None
+    """A shell command that starts it again."""
     directory: Path | None = None
     """Where state directories are made: the disk is part of what is measured."""
     seconds: float | None = None
     repeats: int | None = None
+    restarts: int | None = None
+    """Of the broker."""
     most: int | None = None
     """Messages of the largest backlog."""
     full: bool = False

@@ -28,6 +28,7 @@ SUITES = {
     "throughput": "messages a second from broker to broker; CPU, memory and how they grow",
     "failover": "nodes killed, frozen, refusing, throttling, a carrier gone: outage, losses, rate",
     "crash": "the daemon killed and stopped under load again and again: losses, copies",
+    "broker": "a Kafka stopped and restarted under load: losses, copies, memory",
     "soak": "the contract's rate with fault after fault: memory, losses, copies",
 }
 PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
@@ -53,6 +54,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a Kafka to measure with (default: the broker `local`); topics are made and removed",
     )
     parser.add_argument(
+        "--stop", metavar="COMMAND", help="broker: what stops the Kafka that --bootstrap names"
+    )
+    parser.add_argument(
+        "--start", metavar="COMMAND", help="broker: what starts it again, topics and all"
+    )
+    parser.add_argument(
         "--dir",
         type=Path,
         metavar="D",
@@ -61,6 +68,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of each measured run")
     parser.add_argument(
         "--repeats", type=_count, metavar="N", help="throughput: runs of each kind; failover: pairs"
+    )
+    parser.add_argument(
+        "--restarts", type=_count, metavar="N", help="broker: restarts after the long stop (2)"
     )
     parser.add_argument(
         "--most",
@@ -72,7 +82,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--full",
         action="store_true",
         help="throughput, failover: backlogs up to a million messages;"
-        " crash: 50 kills, 20 restarts",
+        " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts",
     )
     parser.add_argument(
         "--protocols",
@@ -106,9 +116,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=args.json, highlight=False)
     options = Options(
         bootstrap=args.bootstrap,
+        stop=args.stop,
+        start=args.start,
         directory=args.dir,
         seconds=args.seconds,
         repeats=args.repeats,
+        restarts=args.restarts,
         most=args.most,
         full=args.full,
         protocols=args.protocols,

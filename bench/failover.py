@@ -8,6 +8,7 @@ the node has its share back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import time
@@ -22,11 +23,12 @@ from daemon.demo.stage import Stage
 from daemon.demo.traffic import Traffic, offer
 
 from . import backlog
-from .faults import BACKLOG, FAILOVER, Fault
+from .faults import BACKLOG, FAILOVER, NETWORK, Fault
 from .following import Following
 from .judge import Verdict, judge
 from .kafka import own_topics
 from .machine import machine, shown_syncs, syncs
+from .network import Network, far, near
 from .options import BenchError, Options
 from .result import Figure, Result, Target, at_most, none_of
 from .shares import OVER, Shares
@@ -48,6 +50,14 @@ FULL = 0.8
 JITTER = 1.05
 """A gateway's own count may see this much and one more (contract section 6)."""
 PATIENCE = 30.0
+ALL = FAILOVER | NETWORK
+STRUCK = 1
+"""The line to the first node of each account; the second nodes have line 2, all else line 0."""
+PLACES: Mapping[str, Any] = {
+    "hosts": [far(line) for line in range(STRUCK, STRUCK + NODES)],
+    "control": far(0),
+    "listen": near(0),
+}
 
 
 @dataclass(slots=True)
@@ -79,13 +89,17 @@ async def measure(options: Options) -> Result:
     """Raises BenchError when a run does not end in time."""
     load = os.getloadavg()[0]
     seconds = options.seconds or SECONDS
-    chosen = options.faults or (*FAILOVER, BACKLOG)
-    faults = [FAILOVER[name] for name in chosen if name != BACKLOG]
+    chosen = options.faults or (tuple(NETWORK) if options.netns else (*FAILOVER, BACKLOG))
+    faults = [ALL[name] for name in chosen if name != BACKLOG]
+    _check(faults, chosen, options)
     carriers = [name for name in CARRIERS if _wanted(name, options)]
     runs: list[_Run] = []
     probed: list[float] = []
-    async with own_topics(options.bootstrap) as prefix:
+    async with contextlib.AsyncExitStack() as around:
+        network = await around.enter_async_context(Network(NODES)) if options.netns else None
+        prefix = await around.enter_async_context(own_topics(options.bootstrap))
         settings = Settings(
+            **({} if network is None else PLACES),
             carriers=carriers,
             rate=ACCOUNT_RATE,
             window=WINDOW,
@@ -105,7 +119,7 @@ async def measure(options: Options) -> Result:
             deadline = WARM + seconds + BACK_WITHIN + FULL_WITHIN + 2 * PATIENCE + 60.0
             try:
                 async with asyncio.timeout(deadline):
-                    runs.append(await _run(fault, settings, seconds, options, probed))
+                    runs.append(await _run(fault, settings, seconds, options, probed, network))
             except TimeoutError:
                 raise BenchError(f"failover: {fault.name}: not done in {deadline:g} s") from None
     pairs = await backlog.measure(options, probed) if BACKLOG in chosen else []
@@ -115,6 +129,7 @@ async def measure(options: Options) -> Result:
         "faults": list(chosen),
         "answer_within": ANSWER_WITHIN,
         "hold": HOLD,
+        "network": "TUN devices between two namespaces" if options.netns else "loopback",
         "parts per message": 1,
     }
     facts = machine(load) | shown_syncs(probed)
@@ -128,13 +143,26 @@ async def measure(options: Options) -> Result:
     return result
 
 
+def _check(faults: Sequence[Fault], chosen: Sequence[str], options: Options) -> None:
+    for fault in faults:
+        if fault.line is not None and not options.netns:
+            raise BenchError(f"failover: {fault.name}: needs --netns, a network of its own")
+    if options.netns and (options.bootstrap or BACKLOG in chosen):
+        raise BenchError("failover: --netns has a network of its own: no --bootstrap, no backlog")
+
+
 def _wanted(carrier: str, options: Options) -> bool:
     chosen = options.protocols
     return not chosen or "mixed" in chosen or LINES[carrier].protocol in chosen
 
 
 async def _run(
-    fault: Fault, settings: Settings, seconds: float, options: Options, probed: list[float]
+    fault: Fault,
+    settings: Settings,
+    seconds: float,
+    options: Options,
+    probed: list[float],
+    network: Network | None,
 ) -> _Run:
     carriers = settings.carriers
     traffic = Traffic(f"failover-{uuid.uuid4().hex[:8]}", carriers)
@@ -145,7 +173,8 @@ async def _run(
     where = list(struck) if fault.carrier else nodes
     fates = Fates(traffic.run, most)
     stop = asyncio.Event()
-    async with Stage(settings, options.directory) as stage:
+    away = [] if network is None else network.prefix
+    async with Stage(settings, options.directory, away) as stage:
         probed += syncs(stage.directory, 100)
         await stage.start_daemon()
         topic = stage.config.broker.topics.jobs[-1]
@@ -157,9 +186,13 @@ async def _run(
                 await asyncio.sleep(WARM)
                 begun = time.time()
                 before = {node: shares.share(node, begun, WARM - OVER) for node in nodes}
+                if fault.line is not None and network is not None:
+                    await network.change(STRUCK, **fault.line)
                 await fault.begin(stage, where)
                 await asyncio.sleep(seconds)
                 await fault.end(stage, where)
+                if network is not None:
+                    await network.change(STRUCK)
                 ended = time.time()
                 served, full = await _recovered(stage, shares, nodes, before, ended)
                 over = time.time()
@@ -187,7 +220,7 @@ async def _run(
         peak=max(account["peak_per_second"] for account in accounts.values()),
         # Silence is certain only `answer_within` after the last answer; the parts written before
         # that answer leave the window earlier, and others may follow them.
-        window=window * 2 if fault.frozen else window,
+        window=0 if fault.harmless else window * 2 if fault.frozen else window,
         served=[None if at is None else max(0.0, at - ended) for at in served],
         full=[
             None if at is None or start is None else max(0.0, at - start)

@@ -26,6 +26,13 @@ class Fault:
     """Connections break while answers are on them: the gateway has answered, nobody has heard."""
     carrier: bool = False
     """A whole carrier's nodes at once, instead of one node of each."""
+    line: Mapping[str, Any] | None = None
+    """What befalls the line to the nodes instead of them; see bench.network."""
+
+    @property
+    def harmless(self) -> bool:
+        """It only takes longer: nothing is ever in doubt."""
+        return self.line is not None and not self.cuts
 
     async def begin(self, stage: Stage, nodes: Iterable[str]) -> None:
         await _make(stage, nodes, self.begins)
@@ -87,6 +94,32 @@ GONE = Fault(
     carrier=True,
 )
 
+CUT = Fault(
+    "cut",
+    "the line to one of two nodes carries nothing, either way",
+    (),
+    (),
+    frozen=True,
+    cuts=True,
+    line={"cut": True},
+)
+SLOW = Fault(
+    "slow",
+    "the line to one of two nodes takes 50 ± 10 ms longer each way",
+    (),
+    (),
+    line={"delay": 0.05, "jitter": 0.01},
+)
+LOSSY = Fault(
+    "lossy",
+    "the line to one of two nodes loses 2 % of the packets each way",
+    (),
+    (),
+    line={"delay": 0.005, "loss": 0.02},
+)
+
+NETWORK = {fault.name: fault for fault in (CUT, SLOW, LOSSY)}
+"""Of failover with a network of its own."""
 FAILOVER = {fault.name: fault for fault in (KILLED, DEAF, MUTE, REFUSING, THROTTLING, GONE)}
 BACKLOG = "backlog"
 """Of the same suite, and a measurement of its own."""

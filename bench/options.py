@@ -29,6 +29,8 @@ class Options:
     protocols: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     """By name, see bench.faults."""
+    netns: bool = False
+    """With a network of its own between daemon and gateways."""
     kills: int | None = None
     terms: int | None = None
     """Restarts by SIGTERM."""

@@ -19,7 +19,7 @@ from daemon.broker.base import BrokerError
 from daemon.demo.settings import LINES
 from daemon.demo.stage import StageError
 
-from .faults import BACKLOG, FAILOVER
+from .faults import BACKLOG, FAILOVER, NETWORK
 from .options import BenchError, Options
 from .result import Result, describe
 
@@ -32,7 +32,7 @@ SUITES = {
     "soak": "the contract's rate with fault after fault: memory, losses, copies",
 }
 PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
-FAULTS = (*FAILOVER, BACKLOG)
+FAULTS = (*FAILOVER, BACKLOG, *NETWORK)
 FAILED = 1
 TERMINATED = 143
 """As shells report a process that SIGTERM ended."""
@@ -99,6 +99,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"failover: only these of {', '.join(FAULTS)}",
     )
     parser.add_argument(
+        "--netns",
+        action="store_true",
+        help="failover: a network between daemon and gateways, in namespaces of its own, and"
+        f" {', '.join(NETWORK)} unless --faults says otherwise (root, Linux)",
+    )
+    parser.add_argument(
         "--kills", type=_count, metavar="N", help="crash: SIGKILLs in each of two runs (5)"
     )
     parser.add_argument("--terms", type=_count, metavar="N", help="crash: restarts by SIGTERM (5)")
@@ -126,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         full=args.full,
         protocols=args.protocols,
         faults=args.faults,
+        netns=args.netns,
         kills=args.kills,
         terms=args.terms,
         hours=args.hours,

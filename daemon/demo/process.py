@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +17,10 @@ TOLD = 2_000
 class Child:
     """Started by `start`, ended by `stop`; what it says goes to a file."""
 
-    def __init__(self, command: str, config: Path, log: Path) -> None:
+    def __init__(self, command: str, config: Path, log: Path, prefix: Sequence[str] = ()) -> None:
+        """`prefix` is a command that runs what follows it, in another namespace say."""
         self.command = command
+        self._prefix = prefix
         self._config = config
         self._log = log
         self._process: Process | None = None
@@ -35,7 +38,7 @@ class Child:
         with self._log.open("ab") as log:
             # In a session of its own: Ctrl-C is for us, and we end it in good order.
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "daemon", "--log-level", "warning"),
+                *(*self._prefix, sys.executable, "-m", "daemon", "--log-level", "warning"),
                 *(self.command, "--config", str(self._config)),
                 stdin=DEVNULL,
                 stdout=log,

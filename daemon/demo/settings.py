@@ -57,6 +57,12 @@ class Settings:
     """A Kafka; None is the broker `local` in the state directory."""
     topics: str = ""
     """In front of every topic's name."""
+    hosts: Sequence[str] = ()
+    """Of the gateways, by the number of their node; none: HOST."""
+    control: str = HOST
+    """Where the gateways serve their counts."""
+    listen: str = HOST
+    """Where carriers connect to the daemon."""
     more: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """Further keys by section."""
 
@@ -97,7 +103,7 @@ class Settings:
             "http": {"listen": f"{HOST}:{http}"},
             "routes": {name: [name] for name in self.carriers},
             "simulate": {
-                "listen": f"{HOST}:{control}",
+                "listen": f"{self.control}:{control}",
                 "delay": self.delay,
                 "report_delay": self.report_delay,
                 "report_window": self.report_window,
@@ -107,8 +113,9 @@ class Settings:
         free = iter(gateways)
         for name in self.carriers:
             sections[f"accounts.{name}"] = self._account(name, listen)
-            for node in self.node_names(name):
-                place: dict[str, Value] = {"name": node, "host": HOST, "port": next(free)}
+            for number, node in enumerate(self.node_names(name)):
+                host = self.hosts[number] if self.hosts else HOST
+                place: dict[str, Value] = {"name": node, "host": host, "port": next(free)}
                 nodes.append((f"[accounts.{name}.nodes]", place | {"binds": self.binds}))
         for section, keys in self.more.items():
             sections.setdefault(section, {}).update(keys)
@@ -138,7 +145,7 @@ class Settings:
             account |= {
                 "node_id": 3025112345,
                 "corp_id": "12345",
-                "listen": f"{HOST}:{listen}",
+                "listen": f"{self.listen}:{listen}",
                 "listen_login": "smg",
                 "listen_password": PASSWORD,
                 "listen_allow": ["127.0.0.0/8"],

@@ -37,8 +37,13 @@ class Stage:
     Everything is stopped and removed at the end, whatever happened.
     """
 
-    def __init__(self, settings: Settings, within: Path | None = None) -> None:
-        """`within` is where the state directory is made; None is the system's own place."""
+    def __init__(
+        self, settings: Settings, within: Path | None = None, away: Sequence[str] = ()
+    ) -> None:
+        """`within` is where the state directory is made; None is the system's own place.
+
+        `away` goes in front of the gateways' command.
+        """
         self.settings = settings
         self.directory = Path(tempfile.mkdtemp(prefix="carrierd-", dir=within))
         self._ports = Ports(settings.ports)
@@ -51,7 +56,7 @@ class Stage:
         self.broker = broker(self.config)
         self.outlet: Outlet = self.broker.outlet(self.config.broker.topics.jobs)
         self.daemon = Child("run", path, self.directory / "daemon.log")
-        self.gateways = Child("simulate", path, self.directory / "gateways.log")
+        self.gateways = Child("simulate", path, self.directory / "gateways.log", away)
         self._http: aiohttp.ClientSession | None = None
 
     @property
@@ -152,7 +157,7 @@ class Stage:
     def _control(self, path: str) -> str:
         listen = self.config.simulate.listen
         assert listen is not None, "the file names one"
-        return f"http://{HOST}:{listen.port}/{path}"
+        return f"http://{listen.host}:{listen.port}/{path}"
 
     async def _post(self, path: str, body: dict[str, Any]) -> bytes:
         assert self._http is not None, "inside `async with`"

@@ -231,6 +231,8 @@ class Gateway:
 
     `frozen`: what comes is read and counted, nothing is ever answered.  `refuse`: the status
     of every login.  `window`: more unanswered submits than this on a connection is a fault.
+    `by`: the nodes of the account that carry the reports of what came here, part by part in
+    turn; empty: this one.
     """
 
     least = 12
@@ -244,6 +246,7 @@ class Gateway:
         self.given_up = 0.55
         """Just below the account's `answer_within`."""
         self.refuse: int | None = None
+        self.by: Sequence[Gateway] = ()
         self.connections: list[Connection] = []
         self.past: list[Connection] = []
         self.keepalives: list[float] = []
@@ -406,7 +409,8 @@ class Gateway:
     def report(self, submit: Submit, report: Report, to: str | None = None) -> None:
         """Sends it until it is answered."""
         number = submit.to[0] if to is None else to
-        self.spawn(self.deliver(lambda sequence: self.say_report(submit, report, number, sequence)))
+        by = self.by[submit.number % len(self.by)] if self.by else self
+        by.spawn(by.deliver(lambda sequence: self.say_report(submit, report, number, sequence)))
 
     # Delivers
 

@@ -238,6 +238,17 @@ class Daemon:
         samples = (await self.metrics()).get(name, {})
         return sum(value for key, value in samples.items() if wanted <= set(key))
 
+    async def reads(self, name: str, wanted: float, within: float = 8.0, **labels: str) -> None:
+        """Until the metric is as wanted."""
+        found = -1.0
+        try:
+            async with asyncio.timeout(within):
+                while found != wanted:
+                    found = await self.metric(name, **labels)
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{name}{labels} is {found}, not {wanted}") from None
+
     # Records
 
     async def put(

@@ -95,6 +95,8 @@ class Submit:
     ident: bytes = b""
     answer: Answer | None = None
     settled: bool = False
+    told: list[Report] = field(default_factory=list)
+    """The reports of it that were sent; each is repeated until it is acknowledged."""
     header: bytes = field(init=False, default=b"")
     body: bytes = field(init=False)
     reference: int | None = field(init=False, default=None)
@@ -409,6 +411,7 @@ class Gateway:
     def report(self, submit: Submit, report: Report, to: str | None = None) -> None:
         """Sends it until it is answered."""
         number = submit.to[0] if to is None else to
+        submit.told.append(report)
         by = self.by[submit.number % len(self.by)] if self.by else self
         by.spawn(by.deliver(lambda sequence: self.say_report(submit, report, number, sequence)))
 

@@ -151,7 +151,7 @@ class Daemon:
             self.process = await asyncio.create_subprocess_exec(
                 *COMMAND, "run", "--config", str(self.file), cwd=ROOT, stdout=log, stderr=log
             )
-        await self._until_answer("/readyz" if ready else "/healthz", 15.0)
+        await self._until_answer("/readyz" if ready else "/healthz", 30.0)
 
     async def _until_answer(self, path: str, within: float) -> None:
         deadline = time.monotonic() + within

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.contract.events import faults
 from tests.contract.gateways import Submit, national
@@ -38,6 +38,8 @@ SESSION = 6.0
 """Seconds after which a daemon that is not heard of has left the group."""
 LOAD = int(os.environ.get("CARRIERD_CLUSTER_LOAD", "1"))
 """How many times the usual number of jobs the scenes under load offer."""
+AT_ONCE = int(os.environ.get("CARRIERD_CLUSTER_AT_ONCE", "4"))
+"""Scenes of a module that run beside each other; each has up to three daemons."""
 TEXT, LONG = "您的验证码是 836251", "测试长短信" * 30
 LONG_PARTS = 3
 
@@ -175,9 +177,23 @@ class Cluster:
                 await gateway.start()
         for name in self.names:
             self.daemons[name] = self._daemon(name)
-        first = self.daemons[self.names[0]]
-        done = await first.run("topics", "--create", "--partitions", str(PARTITIONS))
-        assert done.status == 0, done.err
+        await self._make(self.topics.names())
+
+    async def _make(self, names: Collection[str]) -> None:
+        """The topics, of which those of the state are compacted."""
+        admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
+        kept = {"config": {"cleanup.policy": "compact"}}
+        wanted = [
+            NewTopic(name, PARTITIONS, 1, **(kept if "state" in name else {})) for name in names
+        ]
+        for future in admin.create_topics(wanted).values():
+            await asyncio.to_thread(future.result, WITHIN)
+
+        async def shown() -> bool:
+            listed = await asyncio.to_thread(admin.list_topics, timeout=WITHIN)
+            return set(names) <= set(listed.topics)
+
+        await eventually(shown, WITHIN, "the topics that were made")
 
     def _daemon(self, name: str) -> Daemon:
         routes: dict[str, list[str]] = {}
@@ -213,6 +229,14 @@ class Cluster:
         await asyncio.gather(*(self.daemons[name].start(ready) for name in wanted))
         self._redial()
         await self.shared(len(self.alive))
+
+    async def ready(self, within: float = 20.0) -> None:
+        """Until every carrier is usable at every daemon that runs."""
+
+        async def all_ready() -> bool:
+            return all([(await self.daemons[n].get("/readyz"))[0] == 200 for n in self.alive])
+
+        await eventually(all_ready, within, "all daemons are ready")
 
     async def kill(self, name: str, disk: bool = False) -> None:
         """With SIGKILL, `disk`: and nothing of its files is left."""
@@ -360,14 +384,11 @@ class Cluster:
         """
         records = await self.records("state")
         last = {(record.partition, record.key): record for record in records}
-        name = f"{self.topics.prefix}compacted"
+        name = f"{self.topics.prefix}state.compacted"
         for daemon in self.daemons.values():
             daemon.config["broker"]["topics"]["state"] = name
             daemon.file.write_text("\n".join(toml(daemon.config)) + "\n")
-        done = await self.daemons[self.names[0]].run(
-            "topics", "--create", "--partitions", str(PARTITIONS)
-        )
-        assert done.status == 0, done.err
+        await self._make([name])
         await asyncio.to_thread(self._copy, name, sorted(last.values(), key=lambda r: r.offset))
 
     def _copy(self, name: str, records: Iterable[Record]) -> None:
@@ -515,7 +536,8 @@ async def cluster(
         await made.open()
         await stack.enter_async_context(topics.followed())
         yield made
-    assert made.faults() == []
+    found = made.faults()
+    assert found == [], "\n".join(found[:10])
 
 
 async def offer(
@@ -553,11 +575,10 @@ async def stays(condition: Callable[[], bool], seconds: float, what: str) -> Non
         await asyncio.sleep(0.02)
 
 
-async def quiet(ask: Callable[[], Awaitable[int]], seconds: float) -> None:
+async def quiet(ask: Callable[[], int], seconds: float) -> None:
     """Until the number has not changed for so long."""
-    last, since = await ask(), time.monotonic()
+    last, since = ask(), time.monotonic()
     while time.monotonic() - since < seconds:
-        await asyncio.sleep(0.05)
-        now = await ask()
-        if now != last:
-            last, since = now, time.monotonic()
+        await asyncio.sleep(0.02)
+        if ask() != last:
+            last, since = ask(), time.monotonic()

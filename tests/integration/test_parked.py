@@ -13,6 +13,7 @@ from tests.contract.process import until
 from tests.contract.together import Together
 
 from .cluster import (
+    AT_ONCE,
     LOAD,
     LONG,
     PARTITIONS,
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.real_kafka,
     pytest.mark.asyncio(loop_scope="module"),
 ]
-scene = Together("ground", at_once=4)
+scene = Together("ground", at_once=AT_ONCE)
 SOON = {"park_after": 1.0}
 MANY = 8 * PARTITIONS * LOAD
 
@@ -220,6 +221,7 @@ async def test_time_runs_for_what_is_parked(ground: Ground) -> None:
         assert {(e["state"], e["code"]) for e in ends} == {("expired", "LOCAL:QUEUE_EXPIRED")}
         await gone(c)
         await up(c)
+        await c.ready()
         new = job()
         await c.topics.send(new)
         await c.delivered([new])

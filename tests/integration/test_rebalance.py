@@ -17,6 +17,7 @@ from tests.contract.together import Together
 from tests.kafka.server import KafkaServer
 
 from .cluster import (
+    AT_ONCE,
     LOAD,
     LONG,
     TEXT,
@@ -38,7 +39,7 @@ pytestmark = [
     pytest.mark.real_kafka,
     pytest.mark.asyncio(loop_scope="module"),
 ]
-scene = Together("ground")
+scene = Together("ground", at_once=AT_ONCE)
 SLOWLY = Answer(after=0.1, reports=(Report(after=0.3),))
 AWAY = float(os.environ.get("CARRIERD_CLUSTER_BROKER_AWAY", "8"))
 """Seconds that the broker stands still; more than the session's time."""

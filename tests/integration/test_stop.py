@@ -12,6 +12,7 @@ from tests.contract.process import until
 from tests.contract.together import Together
 
 from .cluster import (
+    AT_ONCE,
     PARTITIONS,
     Cluster,
     Ground,
@@ -20,6 +21,7 @@ from .cluster import (
     job,
     mobile,
     over_partitions,
+    quiet,
     telecom,
     to_every_partition,
 )
@@ -29,7 +31,7 @@ pytestmark = [
     pytest.mark.real_kafka,
     pytest.mark.asyncio(loop_scope="module"),
 ]
-scene = Together("ground", at_once=3)
+scene = Together("ground", at_once=AT_ONCE)
 
 
 async def stop(c: Cluster, *what: str, at: str = "a") -> float:
@@ -194,6 +196,7 @@ async def test_what_was_stopped_stays_so_when_the_daemon_dies(ground: Ground, di
         await c.taken(len(first + held + jobs))
         await stop(c, "--tenant", "x")
         await c.kill("a", disk=disk == "and its disk")
+        await quiet(lambda: len(c.submits), 0.3)
         written = {to for to, _ in c.sent()}
         await c.start("a")
         await stopped(c, [one for one in held + jobs if one["to"] not in written], within=15.0)

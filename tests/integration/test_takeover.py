@@ -6,7 +6,6 @@ The gateways say what was sent, the topics what became of it; the daemons are no
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from tests.contract.process import until
 from tests.contract.together import Together
 
 from .cluster import (
+    AT_ONCE,
     LOAD,
     LONG,
     LONG_PARTS,
@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.real_kafka,
     pytest.mark.asyncio(loop_scope="module"),
 ]
-scene = Together("ground", at_once=int(os.environ.get("CARRIERD_CLUSTER_AT_ONCE", "4")))
+scene = Together("ground", at_once=AT_ONCE)
 WINDOW = 8
 SLOWLY = Answer(after=0.1, reports=(Report(after=0.3),))
 

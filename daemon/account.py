@@ -22,6 +22,7 @@ from .model import LANES, Message, Part, PartState
 from .pacing import Pacer
 from .prepare import Refusal, prepare
 from .queues import Lanes, RouteQueue, Turns
+from .window import Window
 
 CLAIM_AHEAD = 0.02
 """Seconds: a claim needs about one commit until it may be written."""
@@ -64,6 +65,8 @@ class Account:
         self.references = References(random.getrandbits(32), width=width)
         self.links: list[Link] = []
         """Those that are bound and may submit."""
+        self.windows: dict[str, Window] = {}
+        """By node: its binds lead to one gateway, whose latency says the same of all of them."""
         self.idle: Callable[[], bool] = lambda: False
         """Wakes a bind that its gateway closed idle (SGIP); True when there was one."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
@@ -89,6 +92,9 @@ class Account:
             self.pacer.change(settings.rate, settings.lowest_rate)
         self.settings = settings
         self.priorities = {node.name: node.priority for node in settings.nodes}
+        self.windows = {name: w for name, w in self.windows.items() if name in self.priorities}
+        for window in self.windows.values():
+            window.change(asyncio.get_running_loop().time(), adapts=settings.adapt)
         self._regroup()
 
     @property
@@ -265,15 +271,17 @@ class Account:
 
     def _schedule(self, links: Sequence[Link], now: float) -> None:
         """Look again when the pace allows, if only the pace is in the way."""
-        writable = any(link.has_ready and link.session.room > 0 for link in self.links)
-        takable = self.has_waiting() and any(link.room(now) > 0 for link in links)
+        writable = any(link.has_ready and link.free(now) > 0 for link in self.links)
+        waiting = self.has_waiting()
+        takable = waiting and any(link.room(now) > 0 for link in links)
         if writable or takable:
             at = self.pacer.next_at(now)
             if at > now:
                 self._arm(at)
-        elif self.has_waiting():
-            if any(link.ramping for link in links):
-                self._arm(now + 0.1)
+        elif waiting and any(link.ramping for link in links):
+            self._arm(now + 0.1)
+        if waiting:
+            # Also beside links with room: what waits may be bound to one that pauses.
             for link in links:
                 if now < link.paused_until:
                     self._arm(link.paused_until)
@@ -303,6 +311,17 @@ class Account:
         """The link is bound."""
         if link.writes and link not in self.links:
             self.links.append(link)
+            limits = link.session.limits
+            window = self.windows.get(link.label)
+            if window is None or not window.fits(limits.window, limits.answer_within):
+                window = Window(
+                    limits.window,
+                    limits.answer_within,
+                    link.loop.time(),
+                    adapts=self.settings.adapt,
+                )
+                self.windows[link.label] = window
+            link.window = window
         self._regroup()
 
     def _regroup(self) -> None:
@@ -312,6 +331,23 @@ class Account:
             if link not in takers:
                 for message in link.again.clear():
                     self.bound.append(message)
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Tell the windows how many links there are, and what pace each has to be able to keep."""
+        now = asyncio.get_running_loop().time()
+        share = self.pacer.lowest / max(1, len(self.takers()))
+        for name, window in self.windows.items():
+            window.serve(sum(link.label == name for link in self.links), share, now)
+
+    def slowed(self, now: float) -> bool:
+        """Answers stay slow at a node though its window was cut.  When they do at all nodes, the
+        pace is cut to what goes through; returns whether it was.
+        """
+        windows = [self.windows[name] for name in {link.label for link in self.takers()}]
+        if not all(now < window.slow_until for window in windows):
+            return False
+        return self.pacer.slowed(sum(window.pace for window in windows), now)
 
     def left(self, link: Link) -> list[Message]:
         """The link is gone; what it was to write goes back to wait.
@@ -320,6 +356,7 @@ class Account:
         """
         if link in self.links:
             self.links.remove(link)
+            self._share_out()
         free: dict[int, Message] = {}
         for message, part in link.unload():
             message.take_back(part)

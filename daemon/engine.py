@@ -475,6 +475,14 @@ class Engine:
         if link.answers is not None:
             link.answers.observe(now - write.at)
         link.answered(took=True)
+        if link.window.answered(write.at, now) and account.slowed(now):
+            log.warning(
+                "answers stay slow",
+                account=account.name,
+                node=write.node,
+                seconds=round(link.window.latency, 3),
+                pace=round(account.pacer.pace),
+            )
         self.settle.accepted(write, event.carrier_id, at, c)
         if not event.carrier_id:
             # SMPP: a yes without an id.  Its report can only be guessed.

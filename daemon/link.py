@@ -24,6 +24,7 @@ from .model import Message, Part, Place, Write
 from .pacing import Pacer
 from .queues import Lanes
 from .tally import Histogram
+from .window import Window
 
 HIGH_WATER = 256 * 1024
 """Octets in the socket's buffer above which nothing new is written."""
@@ -71,6 +72,8 @@ class Link(asyncio.Protocol):
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.reason = ""
         """Why it ended."""
+        self.window = Window(session.limits.window, session.limits.answer_within, self.loop.time())
+        """How many may be unanswered now; the links of a node share one."""
         self.reserved = 0
         """Parts claimed for this link and not written yet."""
         self.reserved_urgent = 0
@@ -108,13 +111,32 @@ class Link(asyncio.Protocol):
     def bound(self) -> bool:
         return self.session.state is State.BOUND
 
+    def limit(self, now: float) -> int:
+        """How many parts may be unanswered now: the agreed window, or less after backing off."""
+        if now < self.paused_until or self.session.state is not State.BOUND:
+            return 0
+        return self.window.limit(now)
+
+    def free(self, now: float) -> int:
+        """How many more parts may be written."""
+        session = self.session
+        room = session.room
+        limit = self.window.limit(now)
+        return room if limit >= session.limits.window else min(room, limit - session.unanswered)
+
+    def why(self, now: float) -> str | None:
+        """What keeps parts from being claimed: "throttled" or "window"; None when nothing does."""
+        if self.room(now) > 0:
+            return None
+        if self.session.room > 0 and (now < self.paused_until or self.free(now) < 1):
+            return "throttled"
+        return "window"
+
     def room(self, now: float) -> int:
         """How many more parts may be claimed for this link."""
-        if not self.writes or not self._writable:
+        if not self.writes or not self._writable or now < self.paused_until:
             return 0
-        room = self.session.room
-        if now < self.paused_until:
-            return 0
+        room = self.free(now)
         if self.doubtful:
             room = min(room, 1 - self.session.unanswered)
         if room and self.ramping and self.bound_at is not None:
@@ -169,7 +191,7 @@ class Link(asyncio.Protocol):
     def flush(self, now: float) -> None:
         """Write what is ready, as window and pace allow."""
         session = self.session
-        most = min(session.room, self.pacer.ready(now)) if self._writable else 0
+        most = min(self.free(now), self.pacer.ready(now)) if self._writable else 0
         if most < 1:
             return
         written: list[Write] = []
@@ -189,6 +211,7 @@ class Link(asyncio.Protocol):
                 written.append(write)
         if written:
             self.pacer.take(len(written), now)
+            self.window.peak = max(self.window.peak, session.unanswered)
             self.owner.wrote(self, written, now)
             self.touch()
 

@@ -130,6 +130,9 @@ class Metrics(Collector):
     def _gauges(self) -> Iterator[Metric]:
         up = _gauge("bind_up", "Binds logged in (SGIP: usable) now.", ["account", "node"])
         window = _gauge("window_in_use", "Unanswered submits.", ["account", "node"])
+        limit = _gauge(
+            "window_limit", "Submits that may be unanswered now, all binds.", ["account", "node"]
+        )
         rate = _gauge("rate_limit", "Parts per second that may be written.", ["account"])
         waiting = _gauge("waiting", "Messages that wait to be written.", ["account"])
         uncertain = _gauge("uncertain", "Messages in doubt.", ["account"])
@@ -141,9 +144,11 @@ class Metrics(Collector):
             parked.add_metric([name], self.router.parked(name))
             for node in account.settings.nodes:
                 up.add_metric([name, node.name], self.pool.up(name, node.name))
-                used = sum(link.session.unanswered for link in self.pool.links(name, node.name))
-                window.add_metric([name, node.name], used)
-        yield from (up, window, rate, waiting, uncertain, parked)
+                links = self.pool.links(name, node.name)
+                window.add_metric([name, node.name], sum(n.session.unanswered for n in links))
+                allowed = sum(n.limit(n.loop.time()) for n in links if n.writes)
+                limit.add_metric([name, node.name], allowed)
+        yield from (up, window, limit, rate, waiting, uncertain, parked)
         outbox = _gauge("outbox_waiting", "Records to publish that the broker has not got.", [])
         outbox.add_metric([], self.outbox())
         yield outbox

@@ -5,7 +5,8 @@ seconds sees no more than it agreed to; and a log of the last second's writes ma
 exact: never more than `rate` in any one second.  A new pacer has nothing to spend, because the
 process before it may have written until a moment ago.
 
-Throttle answers cut the pace, which then grows back by itself.
+Throttle answers cut the pace, and so do answers that stay slow though the windows were cut; it then
+grows back by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RECOVERS_IN = 10.0
 
 
 class Pacer:
-    """`rate` in parts per second; `lowest` is how far throttling may cut it.
+    """`rate` in parts per second; `lowest` is how far it may be cut.
 
     >>> pacer = Pacer(rate=100, lowest=10, now=0.0)
     >>> pacer.ready(0.0), pacer.ready(0.03), pacer.ready(9.0)
@@ -37,7 +38,7 @@ class Pacer:
         self.rate = rate
         self.lowest = min(lowest, rate)
         self.pace = rate
-        """What throttling has left of the rate."""
+        """What the gateways have left of the rate."""
         self._tokens = 0.0
         self._at = now
         self._cut_at = now - CUT_AT_MOST_EVERY
@@ -85,10 +86,21 @@ class Pacer:
         if now < self._cut_at + CUT_AT_MOST_EVERY:
             return False
         self._refill(now)
-        self._cut_at = now
-        self.pace = max(self.lowest, self.pace * CUT)
-        self._tokens = min(self._tokens, 0.0)
+        self._cut(self.pace * CUT, now)
         return True
+
+    def slowed(self, pace: float, now: float) -> bool:
+        """No more than `pace` goes through; returns whether it was cut."""
+        self._refill(now)
+        if now < self._cut_at + CUT_AT_MOST_EVERY or pace >= self.pace:
+            return False
+        self._cut(pace, now)
+        return True
+
+    def _cut(self, pace: float, now: float) -> None:
+        self._cut_at = now
+        self.pace = max(self.lowest, pace)
+        self._tokens = min(self._tokens, 0.0)
 
     def _refill(self, now: float) -> None:
         passed = now - self._at

@@ -38,8 +38,8 @@ class Status:
         """Why messages of an account wait; None when nothing waits.
 
         unbound: no bind can be used. backoff: all that wait were told to come again later. window:
-        every link waits for answers. throttled: the gateway has slowed us down. rate: the account's
-        own.
+        every link waits for answers. throttled: the gateway has slowed us down, by saying so or by
+        answering slowly. rate: the account's own.
         """
         account = self.accounts[name]
         if not account.own_waiting and not self.router.waiting(name):
@@ -49,8 +49,9 @@ class Status:
             return "unbound"
         if not account.has_waiting():
             return "backoff"
-        if all(link.room(now) < 1 for link in links):
-            return "window"
+        reasons = [link.why(now) for link in links]
+        if all(reasons):
+            return "throttled" if "throttled" in reasons else "window"
         if account.pacer.pace < account.pacer.rate:
             return "throttled"
         return "rate"
@@ -98,8 +99,8 @@ class Status:
         why = None
         if bind.state != "bound":
             why = {"backoff": "backoff", "refused": "backoff"}.get(bind.state, "unbound")
-        elif link is not None and bind.writes and link.room(now) < 1:
-            why = "window"
+        elif link is not None and bind.writes:
+            why = link.why(now)
         return {
             "state": bind.state,
             "since": self.stamps.text(bind.since),

@@ -117,6 +117,19 @@ def test_the_pace_is_never_cut_below_the_lowest() -> None:
         assert pacer.pace >= 40
 
 
+def test_a_gateway_that_stays_slow_gets_what_it_works_off_and_the_pace_grows_back() -> None:
+    pacer = Pacer(100, 10, 0.0)
+    pacer.ready(1.0)
+    assert pacer.slowed(30.0, 1.0)
+    assert pacer.pace == 30
+    assert not pacer.slowed(20.0, 1.1), "not twice for one piece of news"
+    assert not pacer.slowed(90.0, 1.5), "it never makes it faster"
+    assert pacer.slowed(3.0, 1.5)
+    assert pacer.pace == 10, "and never slower than the lowest"
+    pacer.ready(1.5 + RECOVERS_IN)
+    assert pacer.pace == 100
+
+
 def test_another_rate_counts_from_now_on() -> None:
     pacer = Pacer(100, 10, 0.0)
     pacer.ready(1.0)

@@ -168,6 +168,7 @@ class Node:
         self.meter = Meter()
         self.passed = Meter()
         """What went through `limit`."""
+        self._busy_until = 0.0
         self.receivers: list[Receiver] = []
         self.submits: deque[Submitted] = deque(maxlen=keep)
         self.wake: Callable[[], None] = _nothing
@@ -180,6 +181,14 @@ class Node:
     @property
     def behaviour(self) -> Behaviour:
         return self.chances.behaviour
+
+    def turn(self, now: float) -> float:
+        """Seconds until a submit that comes now has had its turn; see `Behaviour.capacity`."""
+        capacity = self.behaviour.capacity
+        if not capacity:
+            return 0.0
+        self._busy_until = max(self._busy_until, now) + 1.0 / capacity
+        return self._busy_until - now
 
 
 def _nothing() -> None:

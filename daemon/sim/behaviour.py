@@ -43,6 +43,9 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """0: the protocol's own throttle code."""
     limit: Count = 0
     """Submits above this many within one second are throttled; 0: no limit."""
+    capacity: Count = 0
+    """Submits worked off per second, one after the other: more than that wait their turn, and so do
+    their answers and reports; 0: any number."""
     refuse: Share = 0.0
     """Submits refused with `refuse_status`."""
     refuse_status: Status = 0

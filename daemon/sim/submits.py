@@ -72,10 +72,11 @@ class Desk:
             for identity in self._reach(node, event, now):
                 node.account.reached.opened(identity)
             return
+        delay = behaviour.delay + node.turn(now)
         if status == 0 or status == DROPPED:
-            self._accept(connection, node, event, now, dropped=status == DROPPED)
+            self._accept(connection, node, event, now, delay, dropped=status == DROPPED)
         else:
-            self._answer(connection, node, event, status, b"", (), now, behaviour.delay)
+            self._answer(connection, node, event, status, b"", (), now, delay)
 
     def _judge(self, node: Node, event: Submitted, now: float) -> int | None:
         """The status to answer with, DROPPED, or None for no trace of it."""
@@ -106,13 +107,20 @@ class Desk:
         return DROPPED if outcome is Outcome.DROP else None
 
     def _accept(
-        self, connection: Connection, node: Node, event: Submitted, now: float, *, dropped: bool
+        self,
+        connection: Connection,
+        node: Node,
+        event: Submitted,
+        now: float,
+        delay: float,
+        *,
+        dropped: bool,
     ) -> None:
         behaviour, chances = node.behaviour, node.chances
         node.counts.accepted += 1
         identities = self._reach(node, event, now)
         carrier_ids = self.ids.take(event, now + self.epoch)
-        delay = behaviour.delay + chances.jitter()
+        delay += chances.jitter()
         early = event.wants_report and chances.hit(behaviour.early_reports)
         if early:
             self._report(connection, node, event, carrier_ids, now, 0.0)

@@ -46,6 +46,19 @@ def deliver(gateway: SimGateway, node: Node, text: str, sender: str = "139123456
 
 
 @every_protocol
+async def test_more_than_a_gateway_works_off_waits_for_its_turn(make: Make, protocol: str) -> None:
+    gateway, node = await make(protocol, capacity=100, delay=0.01)
+    sp = await bound(client(protocol), gateway.port)
+    began = sp.loop.time()
+    sp.submit(*(part(n) for n in range(20)))
+    await sp.got(Accepted, 20)
+    await sp.got(Reported, 20)
+    assert sp.loop.time() - began >= 0.2
+    assert len(sp.of(Rejected)) == 0
+    assert node.turn(sp.loop.time() + 60.0) == pytest.approx(0.01)
+
+
+@every_protocol
 async def test_a_submit_is_answered_and_its_report_quotes_the_answer(
     make: Make, protocol: str
 ) -> None:

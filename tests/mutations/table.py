@@ -464,7 +464,7 @@ EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
     ),
     breaks(
         "6.7 failed is what failed in every attempt",
-        Edit("daemon.settle:Settle.reported", "if key in part.failed_ids:", "if False:"),
+        Edit("daemon.settle:Settle._mark", "if key in part.failed_ids:", "if False:"),
         by=f"{ENGINE}test_reports.py::test_a_failure_given_twice_is_the_failure_of_one_attempt",
     ),
     breaks(

@@ -6,13 +6,23 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from daemon.broker.base import Broker, BrokerError, Outlet, Place, Placed, Record, Source, Tail
+from daemon.broker.base import (
+    Broker,
+    BrokerError,
+    Outlet,
+    Place,
+    Placed,
+    Record,
+    Released,
+    Source,
+    Tail,
+)
 from daemon.broker.kafka import KafkaBroker, KafkaSettings
 from daemon.broker.local import LocalBroker
 
@@ -34,21 +44,21 @@ class World:
         return self.urgent, self.normal
 
     async def source(
-        self, on_assigned: Placed | None = None, on_revoked: Placed | None = None
+        self, on_assigned: Placed | None = None, on_revoked: Released | None = None
     ) -> Source:
         source = self.broker.source(self.jobs, on_assigned=on_assigned, on_revoked=on_revoked)
         await source.start()
         self._stack.push_async_callback(source.close)
         return source
 
-    async def outlet(self) -> Outlet:
-        outlet = self.broker.outlet([*self.jobs, self.reports])
+    async def outlet(self, packed: Collection[str] = ()) -> Outlet:
+        outlet = self.broker.outlet([*self.jobs, self.reports], packed)
         await outlet.start()
         self._stack.push_async_callback(outlet.close)
         return outlet
 
-    async def tail(self, topic: str, at: int | None = 0) -> Tail:
-        tail = self.broker.tail(topic)
+    async def tail(self, *topics: str, at: int | Mapping[Place, int] | None = 0) -> Tail:
+        tail = self.broker.tail(*topics)
         await tail.start(at)
         self._stack.push_async_callback(tail.close)
         return tail
@@ -83,11 +93,29 @@ def ends(records: list[Record]) -> dict[Place, int]:
     return {(record.topic, record.partition): record.offset + 1 for record in records}
 
 
+def id_of(record: Record) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset
+
+
 def by_place(records: list[Record]) -> dict[Place, list[Record]]:
     places: dict[Place, list[Record]] = defaultdict(list)
     for record in records:
         places[record.topic, record.partition].append(record)
     return places
+
+
+async def test_a_packed_topic_says_so_of_its_records(world: World) -> None:
+    outlet, source = await world.outlet(packed=[world.urgent]), await world.source()
+    await outlet.publish([(world.urgent, b"k", b"\xc0"), (world.normal, b"k", b"null")])
+    said = {record.topic: record.content_type for record in await collect(source, 2)}
+    assert said == {world.urgent: "application/msgpack", world.normal: "application/json"}
+
+
+async def test_a_record_without_a_value_is_read_as_no_octets(world: World) -> None:
+    outlet, source = await world.outlet(), await world.source()
+    await outlet.publish([(world.normal, b"gone", None)])
+    (record,) = await collect(source, 1)
+    assert (record.key, record.value) == (b"gone", b"")
 
 
 async def test_what_was_published_is_taken_as_it_was(world: World) -> None:
@@ -253,10 +281,20 @@ async def test_a_take_that_is_cancelled_loses_nothing(world: World) -> None:
     assert sorted(int(record.value) for record in found) == list(range(count))
 
 
-async def test_the_assignment_is_told(world: World) -> None:
+async def test_all_that_is_assigned_is_told_at_the_start(world: World) -> None:
     told: list[frozenset[Place]] = []
     await world.source(on_assigned=told.append)
-    assert {topic for places in told for topic, _ in places} == set(world.jobs)
+    counts = await world.broker.topics(world.jobs)
+    assert told == [{(topic, n) for topic, count in counts.items() for n in range(count or 0)}]
+
+
+async def test_a_source_is_sure_of_its_partitions_while_it_is_open(world: World) -> None:
+    source = world.broker.source(world.jobs)
+    assert not source.sure()
+    await source.start()
+    assert source.sure()  # there is nobody else
+    await source.close()
+    assert not source.sure()
 
 
 async def test_lag_is_what_was_not_taken(world: World) -> None:
@@ -291,7 +329,7 @@ async def test_a_tail_begins_where_it_is_told_to(world: World, at: int, expected
     outlet = await world.outlet()
     for n in range(10):  # one key, so one partition: an offset is per partition
         await outlet.publish([(world.reports, b"k", b"%d" % n)])
-    tail = await world.tail(world.reports, at)
+    tail = await world.tail(world.reports, at=at)
     got = await collect(tail, len(expected))
     assert [int(record.value) for record in got] == list(expected)
     assert await tail.take(10, 0.1) == []
@@ -301,7 +339,7 @@ async def test_a_tail_begins_where_it_is_told_to(world: World, at: int, expected
 async def test_a_tail_from_the_end_gives_only_what_comes(world: World) -> None:
     outlet = await world.outlet()
     await outlet.publish([(world.reports, b"k", b"old")])
-    tail = await world.tail(world.reports, None)
+    tail = await world.tail(world.reports, at=None)
     assert await tail.finished()
     await outlet.publish([(world.reports, b"k", b"new")])
     assert [record.value for record in await collect(tail, 1)] == [b"new"]
@@ -315,6 +353,94 @@ async def test_a_tail_is_not_finished_before_its_last_record(world: World) -> No
     while not await tail.finished():
         taken += len(await tail.take(7, 5.0))
     assert taken == 30
+
+
+async def test_a_tail_of_several_topics_gives_all_of_each(world: World) -> None:
+    outlet = await world.outlet()
+    topics = (world.urgent, world.normal, world.reports)
+    sent = [(topic, b"%d" % n) for n in range(40) for topic in topics]
+    await outlet.publish([(topic, value, value) for topic, value in sent])
+    tail = await world.tail(*topics)
+    got = await collect(tail, len(sent))
+    assert sorted((record.topic, record.value) for record in got) == sorted(sent)
+    assert await tail.finished()
+    await outlet.publish([(world.normal, b"k", b"late")])
+    assert [record.value for record in await collect(tail, 1)] == [b"late"]
+
+
+async def test_a_tail_goes_on_at_the_places_it_is_given(world: World) -> None:
+    outlet = await world.outlet()
+    topics = (world.normal, world.reports)
+    await outlet.publish([(t, b"%d" % n, b"%d" % n) for n in range(50) for t in topics])
+    done = await collect(await world.tail(*topics), 60)
+    await outlet.publish([(t, b"%d" % n, b"%d" % n) for n in range(50, 60) for t in topics])
+    rest = await collect(await world.tail(*topics, at=ends(done)), 60)
+    assert not {id_of(record) for record in done} & {id_of(record) for record in rest}
+    assert sorted((record.topic, int(record.value)) for record in done + rest) == sorted(
+        (topic, n) for n in range(60) for topic in topics
+    )
+
+
+async def test_a_place_that_is_not_given_or_not_written_yet_begins_at_the_first_record(
+    world: World,
+) -> None:
+    outlet = await world.outlet()
+    for topic in (world.normal, world.urgent, world.reports):
+        await outlet.publish([(topic, b"k", b"%d" % n) for n in range(5)])
+    (place,) = by_place(await collect(await world.tail(world.reports), 5))
+    number = place[1]
+    at = {(world.reports, number): 2, (world.normal, number): 99}
+    got = await collect(await world.tail(world.reports, world.normal, world.urgent, at=at), 13)
+    values = {topic: [int(r.value) for r in got if r.topic == topic] for topic, _ in by_place(got)}
+    assert values == {
+        world.reports: [2, 3, 4],
+        world.normal: list(range(5)),  # the topic was made anew
+        world.urgent: list(range(5)),
+    }
+
+
+async def test_the_ends_are_behind_all_that_was_published_before(world: World) -> None:
+    outlet, other = await world.outlet(), await world.outlet()
+    tail = await world.tail(world.normal, world.reports)
+    empty = await tail.ends()
+    counts = await world.broker.topics([world.normal, world.reports])
+    assert empty == {(topic, n): 0 for topic, count in counts.items() for n in range(count or 0)}
+    assert await tail.reached(empty)
+    for n in range(20):
+        publisher = (outlet, other)[n % 2]
+        await publisher.publish([(world.normal, b"%d" % n, b"v"), (world.reports, b"k", b"v")])
+        found = await tail.ends()
+        assert sum(found.values()) == 2 * (n + 1)
+    assert not await tail.reached(found)
+    taken = 0
+    while not await tail.reached(found):
+        taken += len(await tail.take(7, 5.0))
+    assert taken == 40
+    await outlet.publish([(world.normal, b"k", b"later")])
+    assert await tail.reached(found)
+    assert not await tail.reached(await tail.ends())
+
+
+async def test_a_tail_that_is_cancelled_while_it_takes_loses_nothing(world: World) -> None:
+    outlet = await world.outlet()
+    tail = await world.tail(world.normal, world.reports)
+    count = 300
+
+    async def publish() -> None:
+        for n in range(count):
+            await outlet.publish([((world.normal, world.reports)[n % 2], b"%d" % n, b"%d" % n)])
+
+    publishing = asyncio.create_task(publish())
+    found: list[Record] = []
+    async with asyncio.timeout(30):
+        while len(found) < count:
+            taking = asyncio.create_task(tail.take(7, 5.0))
+            await asyncio.wait([taking], timeout=0.001)
+            taking.cancel()
+            with suppress(asyncio.CancelledError):
+                found += await taking
+    await publishing
+    assert sorted(int(record.value) for record in found) == list(range(count))
 
 
 async def test_an_outlet_is_connected_from_start_to_close(world: World) -> None:

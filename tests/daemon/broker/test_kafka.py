@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import sys
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -14,13 +17,16 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import murmur2 as reference
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as Partition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.broker import broker
-from daemon.broker.base import BrokerError, Place, Record, RecordsRefused, Topic
-from daemon.broker.kafka import KafkaBroker, KafkaSettings
+from daemon.broker.base import BrokerError, Place, Record, RecordsRefused, Tail, Topic
+from daemon.broker.kafka import KafkaBroker, KafkaSettings, KafkaSource
+from daemon.broker.kafka import consumer as consumers
 from daemon.broker.kafka.partition import murmur2, partition
 from daemon.broker.kafka.seldom import Seldom
 from daemon.broker.local import LocalBroker
@@ -28,6 +34,32 @@ from daemon.config import load
 from tests.kafka.server import KafkaServer
 
 pytestmark = pytest.mark.kafka
+
+SESSION = 2.0
+
+# Says how many partitions it has and whether it is sure of them, whenever that changes and
+# first of all when it has slept for longer than a session.
+MEMBER = """
+import asyncio, sys, time
+from daemon.broker.kafka import KafkaBroker, KafkaSettings
+
+async def main(bootstrap, group, topic, session):
+    settings = KafkaSettings([bootstrap], group=group, session=float(session))
+    held = []
+    source = KafkaBroker(settings).source([topic], on_assigned=lambda p: held.append(len(p)))
+    await source.start()
+    said, at = None, time.monotonic()
+    while True:
+        now = held[-1], "sure" if source.sure() else "unsure"
+        if time.monotonic() - at > float(session):
+            print("woke", *now, flush=True)
+        if now != said:
+            print(*now, flush=True)
+        said, at = now, time.monotonic()
+        await source.take(100, 0.02)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
 @pytest.fixture
@@ -135,6 +167,8 @@ def test_the_client_says_the_same_thing_seldom() -> None:
         for text in ("node %d is away", "topic %d is away")
     ]
     assert said == [True, True, False, False, False, False]
+    for said_by in ("aiokafka", "aiokafka.consumer.fetcher", "aiokafka.producer.sender"):
+        assert any(isinstance(each, Seldom) for each in logging.getLogger(said_by).filters)
 
 
 # Topics
@@ -159,18 +193,30 @@ async def test_missing_topics_are_an_error_at_start_that_names_each(
 async def test_topics_are_made_as_they_should_be_and_the_others_are_left(kafka: str) -> None:
     broker = KafkaBroker(settings(kafka), partitions=2)
     plain, compact, long = name("plain"), name("compact"), name("long")
+    kept, latest = name("kept"), name("latest")
     await broker.create([Topic(plain)])
     wider = KafkaBroker(settings(kafka), partitions=5)
-    await wider.create([Topic(plain), Topic(compact, compact=True), Topic(long, longest=2 << 20)])
+    await wider.create(
+        [
+            Topic(plain),
+            Topic(compact, compact=True),
+            Topic(long, longest=2 << 20),
+            Topic(kept, retain=86400.5),
+            Topic(latest, compact=True, retain=3600),
+        ]
+    )
     found = await broker.topics([plain, compact, long, "never-made"])
     assert found == {plain: 2, compact: 5, long: 5, "never-made": None}
     admin = AdminClient({"bootstrap.servers": kafka})
-    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in (plain, compact, long)]
+    made = (plain, compact, long, kept, latest)
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in made]
     config = {
         resource.name: {key: entry.value for key, entry in future.result(10).items()}
         for resource, future in admin.describe_configs(asked).items()
     }
-    assert [config[t]["cleanup.policy"] for t in (plain, compact)] == ["delete", "compact"]
+    policies = ["delete", "compact", "delete", "delete", "compact,delete"]
+    assert [config[topic]["cleanup.policy"] for topic in made] == policies
+    assert [config[topic]["retention.ms"] for topic in (kept, latest)] == ["86400500", "3600000"]
     assert config[long]["max.message.bytes"] == str(2 << 20)
 
 
@@ -253,16 +299,20 @@ async def test_a_second_member_takes_over_its_share_from_the_committed_position(
     stack.push_async_callback(outlet.close)
     await outlet.publish([(topic, b"%d" % n, b"%d" % n) for n in range(400)])
 
-    mine: set[Place] = set()
+    everywhere = frozenset((topic, number) for number in range(4))
+    mine: list[frozenset[Place]] = []
+    theirs: list[frozenset[Place]] = []
     lost: list[frozenset[Place]] = []
     positions: dict[Place, int] = {}
+    given: list[Record] = []
 
     async def revoked(places: frozenset[Place]) -> None:
         lost.append(places)
-        first.commit({place: positions[place] for place in places if place in positions})
-        mine.difference_update(places)
+        given.extend(await first.take(50, 0.5))
+        assert not theirs  # they have to wait
+        first.commit(positions)
 
-    first = broker.source([topic], on_assigned=mine.update, on_revoked=revoked)
+    first = broker.source([topic], on_assigned=mine.append, on_revoked=revoked)
     await first.start()
     stack.push_async_callback(first.close)
     taken: list[Record] = []
@@ -271,27 +321,135 @@ async def test_a_second_member_takes_over_its_share_from_the_committed_position(
     done = taken[:200]
     for record in done:
         positions[record.topic, record.partition] = record.offset + 1
-    everywhere = {(topic, number) for number in range(4)}
-    assert mine == everywhere
+    assert mine == [everywhere]
 
-    theirs: set[Place] = set()
-    second = broker.source([topic], on_assigned=theirs.update)
-    await second.start()
+    second = broker.source([topic], on_assigned=theirs.append)
+    joining = asyncio.create_task(second.start())
     stack.push_async_callback(second.close)
-    await until(lambda: len(mine) == 2 and len(theirs) == 2)
-    assert mine | theirs == everywhere
-    assert lost == [frozenset(everywhere)]
+    async with asyncio.timeout(10):
+        while not lost:
+            taken += await first.take(1, 0.05)  # as the daemon does all the while
+    await joining
+    await until(lambda: len(mine) == 2)
+    assert lost == [everywhere]
+    assert not given
+    assert mine[1] | theirs[0] == everywhere
+    assert len(mine[1]) == len(theirs[0]) == 2
+    await until(lambda: first.sure() and second.sure())
 
     seen = {record.value for record in done}
     again: list[Record] = []
     async with asyncio.timeout(30):
         while len(seen) < 400:
-            for source in (first, second):
+            for source, places in ((first, mine[1]), (second, theirs[0])):
                 got = await source.take(50, 0.2)
+                assert {(record.topic, record.partition) for record in got} <= places
                 again += got
                 seen |= {record.value for record in got}
-    # What was committed in the last word is not given again, to nobody.
-    assert not {record.value for record in again} & {record.value for record in done}
+    # What was committed in the last word is not given again, to nobody; all else is, once.
+    assert sorted(int(record.value) for record in again + done) == list(range(400))
+
+
+async def member(
+    stack: AsyncExitStack, bootstrap: str, group: str, topic: str
+) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MEMBER, bootstrap, group, topic, str(SESSION)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+
+    async def end() -> None:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+    stack.push_async_callback(end)
+    return process
+
+
+async def said(process: asyncio.subprocess.Process, wanted: str) -> list[str]:
+    """What it says up to the line that is waited for."""
+    assert process.stdout is not None
+    lines = []
+    async with asyncio.timeout(20):
+        while not lines or lines[-1] != wanted:
+            line = await process.stdout.readline()
+            assert line, f"it ended, and had said {lines}"
+            lines.append(line.decode().strip())
+    return lines
+
+
+async def alone_in_a_group(
+    stack: AsyncExitStack, here: KafkaSettings, topic: str
+) -> tuple[KafkaSource, list[frozenset[Place]]]:
+    mine: list[frozenset[Place]] = []
+    source = KafkaBroker(here).source([topic], on_assigned=mine.append)
+    await source.start()
+    stack.push_async_callback(source.close)
+    return source, mine
+
+
+@pytest.mark.real_kafka
+async def test_a_member_that_was_killed_is_followed_after_its_session(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("jobs")
+    make_topics(topic, partitions=4)
+    here = settings(kafka, session=SESSION)
+    source, mine = await alone_in_a_group(stack, here, topic)
+    other = await member(stack, kafka, here.group, topic)
+    await said(other, "2 sure")
+    await until(lambda: len(mine[-1]) == 2)
+    other.kill()
+    killed_at = time.monotonic()
+    await until(lambda: len(mine[-1]) == 4)
+    assert time.monotonic() - killed_at < SESSION + 4
+    assert source.sure()
+
+
+@pytest.mark.real_kafka
+async def test_a_member_that_was_frozen_knows_that_others_may_have_what_it_had(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("jobs")
+    make_topics(topic, partitions=4)
+    here = settings(kafka, session=SESSION)
+    _, mine = await alone_in_a_group(stack, here, topic)
+    other = await member(stack, kafka, here.group, topic)
+    await said(other, "2 sure")
+    await until(lambda: len(mine[-1]) == 2)
+    other.send_signal(signal.SIGSTOP)
+    slept = asyncio.create_task(asyncio.sleep(SESSION + 0.2))
+    await until(lambda: len(mine[-1]) == 4)
+    await slept
+    other.send_signal(signal.SIGCONT)
+    await said(other, "woke 2 unsure")  # before it can have heard anything
+    await said(other, "2 sure")
+    assert len(mine[-1]) == 2
+
+
+@pytest.mark.real_kafka
+async def test_what_goes_wrong_in_a_revocation_is_raised_by_take(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("jobs")
+    make_topics(topic)
+    broker = KafkaBroker(settings(kafka))
+
+    async def revoked(places: frozenset[Place]) -> None:
+        raise ZeroDivisionError
+
+    source = broker.source([topic], on_revoked=revoked)
+    await source.start()
+    stack.push_async_callback(source.close)
+    taking = asyncio.create_task(source.take(1, 30.0))
+    other = broker.source([topic])
+    await other.start()
+    stack.push_async_callback(other.close)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(taking, 10)
+    assert not source.sure()
 
 
 async def test_a_commit_reaches_the_group_without_a_close(
@@ -319,6 +477,102 @@ async def test_a_commit_reaches_the_group_without_a_close(
     async with asyncio.timeout(20):
         while await looker.committed(TopicPartition(*place)) != 6:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+# Tails
+
+
+async def drain(tail: Tail, ends: dict[Place, int]) -> list[Record]:
+    found: list[Record] = []
+    async with asyncio.timeout(20):
+        while not await tail.reached(ends):
+            found += await tail.take(100, 0.1)
+    return found
+
+
+@pytest.mark.real_kafka
+@pytest.mark.parametrize("asked", [True, False])
+async def test_partitions_that_are_added_are_tailed_too(
+    kafka: str,
+    make_topics: Callable[..., None],
+    stack: AsyncExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: bool,
+) -> None:
+    topic, still = name("state"), name("parked")
+    make_topics(topic, still, partitions=1)
+    broker = KafkaBroker(settings(kafka))
+    if not asked:
+        monkeypatch.setattr(consumers, "LOOK_EVERY", 0.3)
+    tail = broker.tail(topic, still)
+    await tail.start(None)
+    stack.push_async_callback(tail.close)
+    outlet = broker.outlet([topic, still])
+    await outlet.start()
+    await outlet.publish([(topic, b"k", b"0"), (still, b"k", b"0")])
+    await outlet.close()
+    found = await tail.take(1, 5.0)  # the other may have been fetched, and is not taken
+
+    admin = AdminClient({"bootstrap.servers": kafka})
+    made = admin.create_partitions([NewPartitions(topic, 3)])
+    await asyncio.to_thread(made[topic].result, 10)
+    outlet = broker.outlet([topic])
+    await outlet.start()
+    stack.push_async_callback(outlet.close)
+    await outlet.publish([(topic, b"%d" % n, b"%d" % n) for n in range(1, 40)])
+    if asked:
+        ends = await tail.ends()
+        assert len(ends) == 4
+        found += await drain(tail, ends)
+    async with asyncio.timeout(20):
+        while len(found) < 41:
+            found += await tail.take(100, 0.1)
+    assert sorted(int(r.value) for r in found if r.topic == topic) == list(range(40))
+    assert len({record.partition for record in found}) == 3
+
+
+@pytest.mark.real_kafka
+async def test_an_end_is_reached_over_offsets_without_a_record(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("state")
+    make_topics(topic, partitions=1)
+
+    def write() -> None:
+        producer = Producer({"bootstrap.servers": kafka, "transactional.id": topic})
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        producer.produce(topic, b"v", b"k")
+        producer.commit_transaction(10)  # its mark takes an offset
+
+    await asyncio.to_thread(write)
+    tail = KafkaBroker(settings(kafka)).tail(topic)
+    await tail.start()
+    stack.push_async_callback(tail.close)
+    ends = await tail.ends()
+    assert ends == {(topic, 0): 2}
+    assert [record.offset for record in await drain(tail, ends)] == [0]
+
+
+@pytest.mark.real_kafka
+async def test_a_place_whose_records_were_deleted_begins_at_the_first_there_is(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("state")
+    make_topics(topic, partitions=1)
+    broker = KafkaBroker(settings(kafka))
+    outlet = broker.outlet([topic])
+    await outlet.start()
+    stack.push_async_callback(outlet.close)
+    await outlet.publish([(topic, b"k", b"%d" % n) for n in range(10)])
+    admin = AdminClient({"bootstrap.servers": kafka})
+    deleted = admin.delete_records([Partition(topic, 0, 6)])
+    for each in deleted.values():
+        await asyncio.to_thread(each.result, 10)
+    tail = broker.tail(topic)
+    await tail.start({(topic, 0): 3})
+    stack.push_async_callback(tail.close)
+    assert [record.offset for record in await drain(tail, await tail.ends())] == [6, 7, 8, 9]
 
 
 # A broker that goes away
@@ -370,39 +624,121 @@ async def test_a_broker_killed_while_publishing_loses_and_repeats_nothing(
 
 
 @pytest.mark.real_kafka
-async def test_a_source_waits_for_a_broker_that_is_away(
+async def test_a_broker_that_is_restarted_costs_nothing_of_what_is_taken_committed_and_tailed(
     own_kafka: KafkaServer, stack: AsyncExitStack
 ) -> None:
-    broker = KafkaBroker(settings(own_kafka.bootstrap), partitions=2)
-    topic = name("jobs")
-    await broker.create([Topic(topic)])
-    outlet, source = broker.outlet([topic]), broker.source([topic])
-    for each in (outlet, source):
+    broker = KafkaBroker(settings(own_kafka.bootstrap, session=SESSION), partitions=2)
+    jobs, state = name("jobs"), name("state")
+    await broker.create([Topic(jobs), Topic(state, compact=True, retain=3600)])
+    outlet, source, tail = broker.outlet([jobs, state]), broker.source([jobs]), broker.tail(state)
+    for each in (outlet, source, tail):
         await each.start()
         stack.push_async_callback(each.close)
-    await outlet.publish([(topic, b"k", b"1")])
-    (first,) = await source.take(10, 10.0)
-    await asyncio.to_thread(own_kafka.kill)
-    source.commit({(first.topic, first.partition): first.offset + 1})
-    assert await source.take(10, 1.5) == []
-    await asyncio.to_thread(own_kafka.start)
-    publishing = asyncio.create_task(outlet.publish([(topic, b"k", b"2")]))
-    found: list[Record] = []
-    async with asyncio.timeout(40):
-        while not any(record.value == b"2" for record in found):
-            found += await source.take(10, 1.0)
+    taken: list[Record] = []
+    tailed: list[Record] = []
+    published = 0
+    stopping = False
+
+    async def publish() -> None:
+        nonlocal published
+        while not stopping:
+            n = b"%d" % published
+            await outlet.publish([(jobs, n, n), (state, b"key-%d" % (published % 5), n)])
+            published += 1
+            await asyncio.sleep(0.002)
+
+    async def take() -> None:
+        while True:
+            got = await source.take(50, 1.0)
+            taken.extend(got)
+            source.commit({(r.topic, r.partition): r.offset + 1 for r in got})
+
+    async def follow() -> None:
+        while True:
+            tailed.extend(await tail.take(50, 1.0))
+
+    publishing = asyncio.create_task(publish())
+    reading = [asyncio.create_task(take()), asyncio.create_task(follow())]
+
+    async def more() -> None:
+        taken_then, tailed_then = len(taken), len(tailed)
+        await until(lambda: len(taken) > taken_then + 100 and len(tailed) > tailed_then + 100)
+
+    for end in (own_kafka.kill, own_kafka.stop):
+        await more()
+        await asyncio.to_thread(end)
+        await until(lambda: not outlet.connected)
+        with pytest.raises(BrokerError, match=own_kafka.bootstrap):
+            await tail.ends()
+        assert source.sure()  # nobody else is in the group
+        await asyncio.to_thread(own_kafka.start)
+    await more()
+    stopping = True
     await publishing
+    everything = set(range(published))
+    await until(lambda: {int(record.value) for record in taken} == everything)
+    await until(lambda: len(tailed) >= published)
+    for task in reading:
+        task.cancel()
+    results = await asyncio.gather(*reading, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    by_key: dict[bytes | None, list[int]] = defaultdict(list)
+    for record in tailed:
+        by_key[record.key].append(int(record.value))
+    assert by_key == {b"key-%d" % k: list(range(k, published, 5)) for k in range(5)}
+    await source.close()
+    again = broker.source([jobs])
+    await again.start()
+    stack.push_async_callback(again.close)
+    assert await again.take(10, 0.5) == []
 
 
 @pytest.mark.real_kafka
-async def test_an_outlet_closes_in_time_while_the_broker_is_away(own_kafka: KafkaServer) -> None:
-    broker = KafkaBroker(settings(own_kafka.bootstrap), partitions=1)
-    await broker.create([Topic("reports")])
+async def test_two_members_are_not_sure_when_the_group_has_not_heard_of_them(
+    own_kafka: KafkaServer, stack: AsyncExitStack
+) -> None:
+    broker = KafkaBroker(settings(own_kafka.bootstrap, session=SESSION), partitions=2)
+    await broker.create([Topic("jobs")])
+    both = [broker.source(["jobs"]), broker.source(["jobs"])]
+    for source in both:
+        await source.start()
+        stack.push_async_callback(source.close)
+    await until(lambda: all(source.sure() for source in both))
+    await asyncio.sleep(SESSION)
+    await until(lambda: all(source.sure() for source in both))  # without anything to commit
+    own_kafka.freeze()
+    frozen_at = time.monotonic()
+    try:
+        await until(lambda: not any(source.sure() for source in both))
+        assert time.monotonic() - frozen_at < SESSION + 1
+    finally:
+        own_kafka.thaw()
+    await until(lambda: all(source.sure() for source in both))
+
+
+@pytest.mark.real_kafka
+async def test_everything_closes_in_time_while_the_broker_is_away(own_kafka: KafkaServer) -> None:
+    broker = KafkaBroker(settings(own_kafka.bootstrap, session=SESSION), partitions=1)
+    await broker.create([Topic("jobs"), Topic("reports")])
     outlet = broker.outlet(["reports"])
     await outlet.start()
-    await asyncio.to_thread(own_kafka.kill)
+    own_kafka.freeze()
     publishing = asyncio.create_task(outlet.publish([("reports", b"k", b"v")]))
-    await until(lambda: not outlet.connected)
+    await asyncio.sleep(0.1)
     await asyncio.wait_for(outlet.close(), 15)
     with pytest.raises(BrokerError, match="closed before it was written"):
         await publishing
+    own_kafka.thaw()
+
+    before = asyncio.all_tasks()
+    frozen, killed = ((broker.source(["jobs"]), broker.tail("reports")) for _ in range(2))
+    for each in (*frozen, *killed):
+        await each.start()
+    own_kafka.freeze()
+    for each in frozen:
+        await asyncio.wait_for(each.close(), 15)
+    await asyncio.to_thread(own_kafka.kill)
+    await until(lambda: not killed[0].sure())
+    for each in killed:
+        await asyncio.wait_for(each.close(), 15)
+    await until(lambda: asyncio.all_tasks() <= before)

@@ -308,6 +308,34 @@ async def test_a_reader_whose_segment_was_dropped_goes_on_with_the_oldest_kept(
     await tail.close()
 
 
+async def test_no_topic_of_a_tail_waits_for_a_busier_one(tmp_path: Path) -> None:
+    broker = LocalBroker(tmp_path)
+    outlet = broker.outlet(["busy", "quiet"])
+    await outlet.start()
+    await outlet.publish([("busy", None, b"%d" % n) for n in range(100)])
+    await outlet.publish([("quiet", None, b"v")])
+    await outlet.close()
+    for topics in (("busy", "quiet"), ("quiet", "busy")):
+        tail = broker.tail(*topics)
+        await tail.start()
+        first = [record.topic for _ in range(2) for record in await tail.take(10, 5.0)]
+        assert first.count("quiet") == 1
+        await tail.close()
+
+
+async def test_a_place_that_was_dropped_begins_at_the_first_record_kept(directory: Path) -> None:
+    appender = Appender(directory, roll_bytes=1)
+    for n in range(5):
+        appender.append(frames(b"%d" % n), 1)
+    appender.close()
+    for n in range(3):
+        os.unlink(segment(directory, n))
+    tail = LocalBroker(directory.parent).tail(TOPIC)
+    await tail.start({(TOPIC, 0): 1})
+    assert [record.offset for _ in range(2) for record in await tail.take(10, 1.0)] == [3, 4]
+    await tail.close()
+
+
 async def test_a_topic_that_nobody_has_written_to_is_empty(tmp_path: Path) -> None:
     tail = LocalBroker(tmp_path).tail("reports")
     await tail.start(0)

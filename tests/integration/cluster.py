@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.contract.events import faults
@@ -294,13 +294,21 @@ class Cluster:
         """Until so many daemons share all partitions of both topics of jobs."""
 
         found: tuple[Any, list[int]] = (None, [])
-        # One that was there when the broker died may not find its way back to it.
-        admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
+        admin = None
 
         async def settled() -> bool:
-            nonlocal found
-            (answer,) = admin.describe_consumer_groups([self.topics.group]).values()
-            group = await asyncio.to_thread(answer.result, WITHIN)
+            nonlocal found, admin
+            if admin is None:
+                admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
+            (answer,) = admin.describe_consumer_groups(
+                [self.topics.group], request_timeout=3.0
+            ).values()
+            try:
+                group = await asyncio.to_thread(answer.result, WITHIN)
+            except KafkaException as exc:
+                # A client may wait for a coordinator that is not there any more; another asks anew.
+                admin, found = None, (exc, [])
+                return False
             held = [len(member.assignment.topic_partitions) for member in group.members]
             found = (group.state, held)
             return (

@@ -146,6 +146,8 @@ class Account:
 
     def pull(self, now: float) -> None:
         """Deal what waits to the links that have room, and write what is ready."""
+        if self.desk.paused:
+            return
         while self._later and self._later[0][0] <= now:
             message = heapq.heappop(self._later)[2]
             message.later = False
@@ -182,7 +184,7 @@ class Account:
         )
 
     def _deal(self, links: Sequence[Link], now: float) -> None:
-        if self.draining or self.desk.paused:
+        if self.draining:
             return
         if self.has_waiting():
             soon = self.pacer.soon(CLAIM_AHEAD, now)

@@ -45,6 +45,8 @@ from .tally import Tally
 
 log = structlog.get_logger()
 
+ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
+
 
 class Engine:
     """Messages in memory and what happens to them; `inbound` takes subscribers' messages."""
@@ -101,6 +103,7 @@ class Engine:
         self._published = 0
         self._owed: deque[tuple[int, Sequence[tuple[Link, Any]]]] = deque()
         """Reports and inbound messages to acknowledge when the broker has what came of them."""
+        self._deferred: list[tuple[Account, Link, list[Event]]] = []
         self._commits = 0
         self._reading = asyncio.Lock()
         self._let_go: list[tuple[int, int]] = []
@@ -122,6 +125,11 @@ class Engine:
         account = self.of_link.get(link)
         if account is None:
             return  # a connection that has ended already
+        if self.homes.unsure:
+            events = self._defer(account, link, events)
+        self._heard(account, link, events, now)
+
+    def _heard(self, account: Account, link: Link, events: Sequence[Event], now: float) -> None:
         if events:
             c = Changes()
             at = wall()
@@ -148,6 +156,27 @@ class Engine:
             for event in connection:
                 self.on_connection(account, link, event, now)
         account.pull(now)
+
+    def _defer(self, account: Account, link: Link, events: Sequence[Event]) -> list[Event]:
+        """Keep what is about messages until we know whose they are; returns the rest.
+
+        Nothing is acknowledged meanwhile, so a carrier's own window bounds what it says.
+        """
+        deferred: list[Event] = []
+        rest: list[Event] = []
+        for event in events:
+            (deferred if isinstance(event, ABOUT_MESSAGES) else rest).append(event)
+        if deferred:
+            self._deferred.append((account, link, deferred))
+        return rest
+
+    def resume(self) -> None:
+        """We know whose the messages are: what was heard meanwhile is looked at now."""
+        deferred, self._deferred = self._deferred, []
+        for account, link, events in deferred:
+            self._heard(account, link, events, self.loop.time())
+        for account in self.accounts.values():
+            account.nudge()
 
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
         at = wall()
@@ -346,6 +375,8 @@ class Engine:
             if m.final:
                 self._closing[m.mid] = (m, self._commits)
                 final.append(m.mid)
+            elif m.out == 0 and self.open.get(m.mid) is m and not self.homes.mine(m.job):
+                self.let_go(m)
             else:
                 self.alarms.push(m.wake, m.mid)
         if final:

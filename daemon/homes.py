@@ -42,9 +42,14 @@ class Homes:
         return topic not in self._topics and (self._topics[0], 0) in self.owned
 
     @property
+    def unsure(self) -> bool:
+        """Whether others may have our partitions without our knowing: nothing can be decided."""
+        return not self.every and not self._sure()
+
+    @property
     def paused(self) -> bool:
         """Whether nothing may be written now, because it may be another daemon's."""
-        return not self.every and (self.rebalancing or not self._sure())
+        return self.rebalancing or self.unsure
 
     def revoked(self) -> None:
         """All partitions may be given to others now."""

@@ -22,7 +22,7 @@ from .clock import wall
 from .engine import Engine
 from .model import ELSEWHERE, INDEX_BITS, WAITS, Message, PartState, State
 from .recall import revive_all
-from .recovery import durable
+from .recovery import adopt, durable
 from .router import Router
 from .stopping import Stopping
 
@@ -127,6 +127,7 @@ class Replica:
     async def _messages(self, taken: Sequence[Taken]) -> None:
         engine = self.engine
         c = Changes()
+        ours = False
         await durable(engine.ledger)  # what is known of them is to be found there
         jobs = await engine.ledger.known(list({fact.id for fact in taken}))
         seqs = {job: known.seq for job, known in jobs.items()}
@@ -156,7 +157,12 @@ class Replica:
                     if before is not None and not message.final:
                         _keep_overheard(before, message)
                     self._put(fact, message, c, new=before is None)
+                    if not message.final and engine.homes.mine(message.job):
+                        message.wake = ELSEWHERE
+                        ours = True
             engine.commit(c)
+        if ours:
+            await adopt(engine.ledger, engine, self.router)
 
     def _overtakes(self, fact: Taken, message: Message, before: Message | None) -> bool:
         """Whether what another daemon says goes before what we know; then memory lets go of it."""
@@ -166,10 +172,10 @@ class Replica:
         if isinstance(fact, Parked) or before.final or _rank(message) < _rank(before):
             return False
         if engine.open.get(message.mid) is before:
-            mine = engine.homes.mine(before.job)
-            if before.out or (mine and before.state not in WAITS):
-                if mine and not message.final:
-                    log.warning("written by two daemons", message=message.id)
+            # What was sent again here is this daemon's to judge; until then the answer that the
+            # other one got to its attempt, after it had told of its doubt, is the better news.
+            if before.out or message.attempts < before.attempts:
+                log.warning("written by two daemons", message=message.id)
                 return False
             engine.let_go(before)
         elif before.state in WAITS:
@@ -197,10 +203,6 @@ class Replica:
             _doubt(message)
         c.touch(message)
         c.safe.append(message)
-        if message.state is State.PARKED and engine.homes.mine(message.job):
-            queue = self.router.queues.get(message.route)
-            if queue is not None:
-                queue.park(message)
         account = engine.accounts.get(message.account or "")
         if account is None:
             return

@@ -60,6 +60,7 @@ class Settle:
         unheld: Callable[[Message], None],
         patience: Callable[[Message], float],
         left: Callable[[Message], None],
+        mine: Callable[[Message], bool],
         outcome: Tell | None = None,
     ) -> None:
         self.accounts = accounts
@@ -79,6 +80,10 @@ class Settle:
         """Seconds that a message may wait on its route: `report_within` of its account."""
         self.left = left
         """Told of every message that waited in the ledger alone and will not come back from it."""
+        self.mine = mine
+        """Whether this daemon judges the message.  Another may have it since a part was written: to
+        that one the answer is told.
+        """
         self.outcome = outcome
         """Tells other daemons of a message whose state they must know to take over."""
 
@@ -119,7 +124,7 @@ class Settle:
         c.touch(m)
         outcome = "throttled" if throttled else "refused"
         self._step(m, Step(wall, outcome, part.number, write.attempt, write.node, code))
-        if m.final:
+        if m.final or not self.mine(m):
             return
         if in_time:
             if part.state is not PartState.WRITTEN:
@@ -159,7 +164,7 @@ class Settle:
         self._step(m, Step(wall, "unanswered", part.number, write.attempt, write.node))
         if write.carrier_id is not None and m.account is not None:
             c.carrier_id(m, part.number, self.accounts[m.account].protocol, write.carrier_id)
-        if m.final or part.state is not PartState.WRITTEN:
+        if m.final or part.state is not PartState.WRITTEN or not self.mine(m):
             return
         part.state = PartState.IN_DOUBT
         self.doubt(m, part, True)
@@ -349,6 +354,10 @@ class Settle:
     def _progress(self, m: Message, wall: float, c: Changes) -> None:
         """The verdict, if the parts allow one."""
         if m.final:
+            return
+        if not self.mine(m):
+            if self.outcome is not None:
+                c.tells[m.mid] = self.outcome
             return
         answered = delivered = True
         for part in m.parts:

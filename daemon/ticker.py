@@ -68,7 +68,8 @@ class Ticker:
             await self._wake(at)
             if now >= next_reports:
                 next_reports = now + REPORTS_EVERY
-                self.engine.reports.tick(at)
+                if not self.engine.paused:
+                    self.engine.reports.tick(at)
                 c = Changes()
                 self.inbound.tick(at, c)
                 self.engine.commit(c)
@@ -93,8 +94,7 @@ class Ticker:
             engine.withdraw()
         else:
             log.info("goes on")
-            for account in engine.accounts.values():
-                account.nudge()
+            engine.resume()
 
     def _follow_host(self, seconds: float) -> None:
         away = follow(seconds)

@@ -58,6 +58,7 @@ class Desk:
             unheld=lambda m: None,
             patience=lambda m: REPORT_WITHIN,
             left=lambda m: None,
+            mine=lambda m: True,
         )
         self.changes = Changes()
 

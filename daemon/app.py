@@ -285,7 +285,6 @@ class App:
         await self.replica.caught_up()
         if self.homes.every:
             await self.takeover.adopt(frozenset())
-        await self.source.start()
         for listener in self.listeners:
             await listener.start()
         self._run("outbox", self.outbox.run())
@@ -295,6 +294,8 @@ class App:
         self._run("parking", self.parking.run())
         self._run("takeover", self.takeover.run())
         self.pool.start()
+        # The group may keep us waiting: a member that was killed has its partitions for a while.
+        await self.source.start()
         self._run("intake", self.intake.run())
         self.status.starting = False
         log.info(

@@ -368,19 +368,20 @@ class Engine:
 
     def commit(self, c: Changes) -> None:
         self._commits += 1
-        final = []
+        gone = []
         for m in c.touched.values():
             if m.out == 0 and m.claim:
                 self.release(m)
-            if m.final:
-                self._closing[m.mid] = (m, self._commits)
-                final.append(m.mid)
-            elif m.out == 0 and self.open.get(m.mid) is m and not self.homes.mine(m.job):
+            if m.out == 0 and self.open.get(m.mid) is m and not self.homes.mine(m.job):
                 self.let_go(m)
-            else:
+            # What waits is left to the queues, which read back all that they do not hold.
+            if m.final or (m.state not in WAITS and m.mid not in self.open):
+                self._closing[m.mid] = (m, self._commits)
+                gone.append(m.mid)
+            if not m.final:
                 self.alarms.push(m.wake, m.mid)
-        if final:
-            c.then.append(partial(self._closed_for_good, final, self._commits))
+        if gone:
+            c.then.append(partial(self._closed_for_good, gone, self._commits))
         c.entries.unclaims += self.claims.done()
         if not c:
             return

@@ -78,8 +78,11 @@ async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
         c = Changes()
         async with engine.reading():
             for message in revive_all(await ledger.load([mid for _, mid in found])):
-                if engine.homes.mine(message.job) and engine.held(message.mid) is None:
-                    _resume(engine, message, c)
+                known = engine.held(message.mid)
+                if known is not None and (known.final or known.mid in engine.open):
+                    continue
+                if engine.homes.mine(message.job):
+                    _resume(engine, known or message, c)
             engine.commit(c)
     await durable(ledger)
     waiting = await _count(ledger, engine, router)

@@ -223,7 +223,8 @@ class Settle:
 
     def taken_up(self, m: Message, wall: float, c: Changes) -> None:
         """The message is ours from now on: what was overheard counts."""
-        self._progress(m, wall, c)
+        if m.parts:  # else nothing was ever dealt out
+            self._progress(m, wall, c)
 
     def _noted(
         self, m: Message, part: Part, fate: Fate, code: str, wall: float, matched: str | None

@@ -138,7 +138,7 @@ async def test_without_reports_there_is_nothing_to_hold_for(make_desk: MakeDesk)
     peer.lost()
     other = desk.peer()
     await desk.pass_(0.01)
-    [(sequence, _, _)] = await desk.written(other)
+    [(sequence, _, _)] = await desk.written(other, most=1.0)
     other.accepts(sequence)
     await desk.settle()
     assert [(e["state"], e["final"]) for e in desk.told] == [

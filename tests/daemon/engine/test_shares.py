@@ -193,6 +193,23 @@ async def test_what_one_node_throttles_flows_through_the_other_at_the_full_rate(
     assert [desk.states(f"j{n}/0") for n in range(60)] == [["accepted"]] * 60
 
 
+async def test_a_message_that_one_node_throttled_goes_over_the_other(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts.random, "uniform", lambda low, high: 0.0)
+    desk = await make_desk(Terms(nodes=TWO))
+    slow = desk.peer(node="n1")
+    await desk.take({"id": "j"})
+    [(sequence, _, _)] = await desk.written(slow)
+    well = desk.peer(node="n2")
+    slow.refuses(sequence, "8", throttled=True)
+    [(again, _, write)] = await desk.written(well, most=1.0)
+    assert write.attempt == 1
+    well.accepts(again)
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted"]
+
+
 async def test_an_account_that_is_throttled_everywhere_slows_down_alone(
     make_desk: MakeDesk,
 ) -> None:

@@ -46,7 +46,7 @@ async def test_what_was_not_written_at_a_drain_stays_unwritten_and_is_not_in_dou
 
 
 async def test_a_drain_takes_no_longer_than_it_may(tmp_path: Path) -> None:
-    account = Account("a", "cmpp", "mobile", answer_within=3.0)
+    account = Account("a", "cmpp", "mobile", answer_within=1.5)
     account.far.default = SILENT
     async with whole(tmp_path, account, daemon={"drain_within": 0.4}) as opened:
         await opened.take(job(number()))

@@ -61,6 +61,11 @@ NO_JOB_IS_LOST = (
         ),
     ),
     breaks(
+        "6.1 an offset waits until others can know the outcome",
+        Edit("daemon.offsets:Offsets.release_with", "if batch > self._published:", "if False:"),
+        by=f"{DAEMON}test_offsets.py::test_what_is_told_to_others_is_safe_only_once_that_is_published",
+    ),
+    breaks(
         "6.1 what is published is forgotten only then",
         Edit("daemon.outbox:Outbox._finish", "await publish.done", "pass"),
         by=f"{DAEMON}test_outbox.py::test_while_the_broker_is_away_memory_is_bounded_and_nothing_is_lost",
@@ -236,11 +241,83 @@ LIFE_CYCLE = (
     breaks(
         "2 SIGHUP takes over secrets",
         Edit("daemon.reload:binds_anew", "getattr(old, key) != getattr(new, key)", "False"),
-        by=f"{LIFE}test_hangup.py::test_another_secret_is_logged_in_with_and_other_accounts_stay_connected",
+        by=f"{DAEMON}test_reload.py::test_credentials_and_the_window_make_binds_anew",
+    ),
+)
+
+SEVERAL_DAEMONS = (
+    breaks(
+        "6.1 a partition is ours once all that was told of it is known",
+        Edit("daemon.homes:Homes.assigned", "self.owned -= lost", "self.owned = places"),
+        by=f"{DAEMON}test_homes.py::test_a_partition_is_ours_once_it_was_adopted_and_not_before",
+    ),
+    breaks(
+        "6.1 what was given away is not ours",
+        Edit("daemon.homes:Homes.assigned", "self.owned -= lost", "pass"),
+        by=f"{DAEMON}test_homes.py::test_what_was_given_away_is_not_ours_and_what_stayed_is",
+    ),
+    breaks(
+        "6.2 nothing is written during a rebalance",
+        Edit(
+            "daemon.homes:Homes.paused", "self.rebalancing or not self._sure()", "not self._sure()"
+        ),
+        by=f"{DAEMON}test_homes.py::test_nothing_is_written_between_a_revocation_and_the_assignment_that_follows",
+    ),
+    breaks(
+        "6.2 nothing is written out of contact with the group",
+        Edit("daemon.homes:Homes.paused", " or not self._sure()", ""),
+        by=f"{DAEMON}test_homes.py::test_nothing_is_written_while_the_group_may_have_given_our_partitions_away",
+    ),
+)
+
+STOPS = (
+    breaks(
+        "2 a stop leaves what was written",
+        Edit("daemon.stops:Stops.cover", "return named and unwritten(m)", "return named"),
+        by=f"{DAEMON}test_stops.py::test_it_leaves_what_a_gateway_may_have",
+    ),
+    breaks(
+        "2 a stop leaves what is produced after it",
+        Edit("daemon.stops:Stops._by_account", "produced <= self._at", "0.0 <= self._at"),
+        by=f"{DAEMON}test_stops.py::test_it_covers_what_was_produced_until_then[1000.001-False]",
+    ),
+    breaks(
+        "2 a stop reaches what waits in the ledger",
+        Edit("daemon.stopping:Stopping.carry_out", "stopped += self._reject(found)", "pass"),
+        by=f"{ENGINE}test_waiting.py::test_a_stop_ends_what_waits_in_memory_parked_and_held_and_leaves_what_was_written",
+    ),
+    breaks(
+        "2 a stop is known after a restart",
+        Edit("daemon.stopping:Stopping.note", "c.entries.keeps.append(", "str("),
+        by=f"{ENGINE}test_waiting.py::test_a_stop_reaches_jobs_that_are_taken_after_it_and_not_those_produced_after_it",
     ),
 )
 
 ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
+    breaks(
+        "6.3 what waits for a minute is parked",
+        Edit("daemon.parking:Parking._waited", "at - m.job.received >= self.after", "False"),
+        by=f"{ENGINE}test_waiting.py::test_what_waits_a_minute_for_an_account_leaves_memory_and_holds_no_offset",
+    ),
+    breaks(
+        "6.3 what is parked is outside the watermark",
+        Edit("daemon.parking:Parking._tell", "c.safe.append(m)", "pass"),
+        by=f"{ENGINE}test_waiting.py::test_what_waits_a_minute_for_an_account_leaves_memory_and_holds_no_offset",
+    ),
+    breaks(
+        "6.3 a not_before that is far away is parked",
+        Edit("daemon.parking:Parking.far", "not_before - at > self.after", "False"),
+        by=f"{ENGINE}test_waiting.py::test_what_may_not_go_for_more_than_a_minute_holds_no_offset_and_goes_in_its_time",
+    ),
+    breaks(
+        "6.3 what is parked is taken back",
+        Edit(
+            "daemon.refill:Refill._fill",
+            "State.PARKED if parked else State.WAITING",
+            "State.WAITING",
+        ),
+        by=f"{ENGINE}test_waiting.py::test_what_is_parked_survives_a_crash_and_goes_out_once",
+    ),
     breaks(
         "6.3 the jobs of others are taken past a backlog",
         Edit(
@@ -280,7 +357,7 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
     breaks(
         "6.3 what a node throttled goes where there is room",
         Edit("daemon.account:Account._ready_again", "if stays and link", "if link"),
-        by=f"{ENGINE}test_shares.py::test_what_one_node_throttles_flows_through_the_other_at_the_full_rate",
+        by=f"{ENGINE}test_shares.py::test_a_message_that_one_node_throttled_goes_over_the_other",
     ),
     breaks(
         "6.3 an account that is throttled everywhere slows down",
@@ -474,14 +551,40 @@ EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
     ),
 )
 
+VERDICTS = (
+    breaks(
+        "8 what reaches a gateway twice is counted",
+        Edit("daemon.sim.counts:Reached.add", "self._seen.add(identity)", "False"),
+        by=f"{DAEMON}sim/test_gateway.py::test_a_part_that_comes_again_after_its_answer_is_the_worst_kind",
+    ),
+    breaks(
+        "8 whether the first had been answered is told apart",
+        Edit("daemon.sim.counts:Reached.is_open", "identity in self._open", "False"),
+        by=f"{DAEMON}sim/test_gateway.py::test_a_part_that_comes_again_unanswered_is_told_apart",
+    ),
+    breaks(
+        "8 a delivered message of which no gateway saw a part is lost",
+        Edit("daemon.demo.fates:Fates.delivered_parts", "self.delivered", "self.doubted"),
+        by=f"{DAEMON}demo/test_fates.py::test_only_parts_of_delivered_messages_must_have_reached_a_gateway",
+    ),
+    breaks(
+        "8 a message without a final event stays open",
+        Edit("daemon.demo.fates:Fates.read", """if b'"final":true' in record.value:""", "if True:"),
+        by=f"{DAEMON}demo/test_fates.py::test_what_is_uncertain_is_open_until_its_final_event",
+    ),
+)
+
 MUTATIONS = (
     *NO_JOB_IS_LOST,
     *NOTHING_IS_SENT_TWICE_WITHOUT_NEED,
+    *SEVERAL_DAEMONS,
     *LIFE_CYCLE,
+    *STOPS,
     *ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN,
     *RATE_AND_WINDOW_ARE_NEVER_EXCEEDED,
     *SEQUENCES,
     *FAILOVER,
     *URGENCY,
     *EVERY_MESSAGE_REACHES_A_FINAL_STATE,
+    *VERDICTS,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import warnings
@@ -10,12 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = (ROOT / "daemon", ROOT / "protocols")
+MEMORY = next((path for path in ("/dev/shm",) if os.access(path, os.W_OK)), None)
+"""Where the trials' files are: waiting for a real disk shows nothing here."""
 WITHIN = 60
 """Seconds for one trial: a mutation may make a test wait for what never comes."""
 OPTIONS = (
@@ -61,9 +65,9 @@ class Trial:
 def try_(tests: Sequence[str]) -> Trial:
     """Run these tests, by their ids below the root of the repository."""
     trial = Trial()
-    arguments = [*OPTIONS, f"--rootdir={ROOT}", *(str(ROOT / test) for test in tests)]
-    with _no_longer_than(WITHIN), _swept():
-        status = pytest.main(arguments, plugins=[trial])
+    with TemporaryDirectory(dir=MEMORY) as temporary, _no_longer_than(WITHIN), _swept():
+        options = [*OPTIONS, f"--rootdir={ROOT}", f"--basetemp={temporary}/tests"]
+        status = pytest.main([*options, *(str(ROOT / test) for test in tests)], plugins=[trial])
     assert status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest: {status!r}"
     return trial
 
@@ -74,7 +78,9 @@ def _swept() -> Iterator[None]:
     # A session collects garbage when it ends: not all of what there was before it.
     gc.freeze()
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("PYTEST_ADDOPTS", raising=False)  # meant for the outer session
+            yield
     finally:
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
             if hasattr(sys, name):

@@ -506,7 +506,7 @@ class Engine:
         self.tally.submits[account.name, write.node, "ok"] += 1
         if link.answers is not None:
             link.answers.observe(now - write.at)
-        link.answered(took=True)
+        link.answered(write.at, took=True)
         if link.window.answered(write.at, now) and account.slowed(now):
             log.warning(
                 "answers stay slow",
@@ -534,9 +534,8 @@ class Engine:
         self.tally.submits[account.name, write.node, outcome] += 1
         if link.answers is not None:
             link.answers.observe(now - write.at)
-        link.answered(took=False)
-        if event.throttled:
-            link.throttled(now)
+        link.answered(write.at, took=False)
+        if event.throttled and link.throttled(write.at, now):
             # One node's trouble is not the account's while others go on.
             slower = all(now < other.paused_until for other in account.takers())
             if slower and account.pacer.throttled(now):

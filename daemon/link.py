@@ -10,6 +10,7 @@ account's pace allow, urgent ones first.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ HIGH_WATER = 256 * 1024
 """Octets in the socket's buffer above which nothing new is written."""
 SHORTEST_PAUSE = 0.05
 """Seconds without new parts after a throttle answer; doubles while they go on, to 1.6."""
+ENOUGH = 8
+"""So many parts taken between two throttle answers: the gateway is at its limit, not in trouble."""
 RAMP = 10.0
 """Seconds in which the share of a connection that came back grows to full."""
 
@@ -88,7 +91,11 @@ class Link(asyncio.Protocol):
         self.failed = False
         """Whether it ended with an error."""
         self.pauses = 0
-        """How often it was told "slower" of late."""
+        """How often it was told "slower" with little taken in between."""
+        self.slower_at = -math.inf
+        """When it was told so last; the answers to what it had written before are no news."""
+        self.taken = 0
+        """Parts taken of what was written since."""
         self.paused_until = 0.0
         """On the loop's clock; nothing new is dealt to it before."""
         self.doubtful = False
@@ -128,9 +135,8 @@ class Link(asyncio.Protocol):
         """What keeps parts from being claimed: "throttled" or "window"; None when nothing does."""
         if self.room(now) > 0:
             return None
-        if self.session.room > 0 and (now < self.paused_until or self.free(now) < 1):
-            return "throttled"
-        return "window"
+        backs_off = self.limit(now) < self.session.limits.window
+        return "throttled" if backs_off and self.session.room > self.reserved else "window"
 
     def room(self, now: float) -> int:
         """How many more parts may be claimed for this link."""
@@ -155,17 +161,21 @@ class Link(asyncio.Protocol):
 
     # What the owner does
 
-    def throttled(self, now: float) -> None:
-        """The gateway said slower here: others take over for a while."""
-        self.pauses = min(self.pauses + 1, 6)
+    def throttled(self, wrote_at: float, now: float) -> bool:
+        """The gateway said slower: others take over for a while.  Returns whether it is news."""
+        if wrote_at < self.slower_at or now < self.paused_until:
+            return False
+        self.pauses = 1 if self.taken >= ENOUGH else min(self.pauses + 1, 6)
         self.paused_until = now + SHORTEST_PAUSE * 2 ** (self.pauses - 1)
+        self.slower_at, self.taken = now, 0
+        return True
 
-    def answered(self, *, took: bool) -> None:
+    def answered(self, wrote_at: float, *, took: bool) -> None:
         """An answer came; `took` when the gateway accepted the part."""
         self.answered_since_bound = True
         self.doubtful = False
-        if took and self.pauses:
-            self.pauses -= 1
+        if took and wrote_at >= self.slower_at:
+            self.taken += 1
 
     def reserve(self, message: Message, parts: int) -> None:
         """So many parts are claimed for this link; less than none when they are given up."""

@@ -28,8 +28,11 @@ class Gateway:
         capacity: float = 1e9,
         latency: float = 0.0,
         throttles: Callable[[int], bool] = lambda n: False,
+        limit: float = 1e9,
     ) -> None:
         self.peer, self.capacity, self.latency, self.throttles = peer, capacity, latency, throttles
+        self.limit = limit
+        """Parts that it takes within one second; it throttles what comes above."""
         self.free_at = 0.0
         self.owed: list[tuple[float, int]] = []
         self.taken: list[float] = []
@@ -47,7 +50,7 @@ class Gateway:
         while self.owed and self.owed[0][0] <= now:
             sequence = self.owed.pop(0)[1]
             self._count += 1
-            if self.throttles(self._count):
+            if self.throttles(self._count) or self.since(1.0) >= self.limit:
                 self.peer.refuses(sequence, "8", throttled=True)
             else:
                 self.taken.append(now)
@@ -229,6 +232,18 @@ async def test_one_of_two_nodes_that_throttles_every_second_answer_leaves_the_ot
     late = [gateway.since(1.0) for gateway in (bad, good)]
     assert min(late) >= 0.25 * sum(late)
     assert sum(late) >= 0.85 * 300
+
+
+async def test_a_gateway_that_takes_less_than_the_rate_gets_nearly_all_it_takes(
+    make_desk: MakeDesk, clock: SimpleNamespace
+) -> None:
+    desk = await make_desk(Terms(rate=200))
+    gateway = Gateway(desk.peer(), latency=0.02, limit=90)
+    await offer(desk, 900)
+    await run(clock, desk, 7.0, gateway)
+    assert gateway.since(5.0) >= 0.8 * 5 * 90
+    wrote = sum(at > gateway.peer.now - 5.0 for at, _ in gateway.latencies)
+    assert wrote - gateway.since(5.0) <= 0.15 * wrote, "and is not bothered with more"
 
 
 async def test_when_all_nodes_throttle_the_pace_is_cut_no_further_than_the_lowest_and_recovers(

@@ -115,7 +115,9 @@ def test_a_latency_that_is_always_there_costs_nothing(latency: float) -> None:
 
 
 def test_a_longer_way_is_told_from_a_queue_and_the_window_given_back() -> None:
-    play = Play(32, rate=2000.0, latency=lambda at: 0.02 if at < 30 else 0.5).run(90.0)
+    play = Play(32, rate=2000.0, latency=lambda at: 0.02 if at < 30 else 0.5).run(35.0)
+    assert play.window.limit(35.0) == 32
+    play.run(90.0)
     assert play.goodput(35.0, 90.0) >= 0.98 * 32 / 0.5
     assert min(play.goodput(at, at + 1.0) for at in range(32, 90)) >= 0.4 * 32 / 0.5
 

@@ -372,6 +372,34 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
 
 RATE_AND_WINDOW_ARE_NEVER_EXCEEDED = (
     breaks(
+        "6.4 a gateway that becomes slow is given less",
+        Edit("daemon.window:Window._cut", "self._limit = float(limit)", "pass"),
+        by=(
+            f"{DAEMON}test_window.py::test_a_gateway_with_more_than_it_can_do_is_kept_busy_and_not_stuffed",
+            f"{ENGINE}test_adapt.py::test_a_full_gateway_is_kept_busy_with_a_short_queue_and_status_says_why",
+        ),
+    ),
+    breaks(
+        "6.4 a long way is not taken for a full gateway",
+        Edit("daemon.window:Window._judged", "median > before * (0.6 + 0.4 * share)", "False"),
+        by=f"{DAEMON}test_window.py::test_a_longer_way_is_told_from_a_queue_and_the_window_given_back",
+    ),
+    breaks(
+        "6.4 what is left of the window is kept, also by long messages",
+        Edit("daemon.link:Link.flush", "self.free(now)", "session.room"),
+        by=f"{ENGINE}test_adapt.py::test_long_messages_keep_to_the_window_that_is_left",
+    ),
+    breaks(
+        "6.4 backing off never goes below the lowest rate",
+        Edit("daemon.pacing:Pacer._cut", "max(self.lowest, pace)", "pace"),
+        by=f"{DAEMON}test_pacing.py::test_the_pace_is_never_cut_below_the_lowest",
+    ),
+    breaks(
+        "6.4 a gateway at its limit is not left for longer and longer",
+        Edit("daemon.link:Link.throttled", "self.taken >= ENOUGH", "False"),
+        by=f"{ENGINE}test_adapt.py::test_a_gateway_that_takes_less_than_the_rate_gets_nearly_all_it_takes",
+    ),
+    breaks(
         "6.4 at most the rate in any one second",
         Edit("daemon.pacing:Pacer.ready", "max(1, int(self.rate)) - self._last_second", "10**9"),
         by=f"{DAEMON}test_pacing.py::test_what_a_pause_saved_up_is_part_of_the_rate_of_its_second",

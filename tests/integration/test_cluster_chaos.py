@@ -86,6 +86,8 @@ class Trouble:
     async def one(self) -> None:
         chance, c = self.chance, self.c
         name = chance.choice(c.names)
+        ended = set(c.names) - set(c.alive)
+        assert not ended, [c.daemons[name].log.read_text()[-3000:] for name in ended]
         dice = chance.random()
         if dice < 0.45:
             await self.gateway(chance.choice([g for a in c.accounts.values() for g in a.gateways]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Protocol
@@ -71,6 +72,8 @@ class Account:
         """Wakes a bind that its gateway closed idle (SGIP); True when there was one."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
         self.queues: list[RouteQueue] = []
+        self.untold = 0
+        """Parts that were answered, and other daemons have not been told."""
         self.draining = False
         """Nothing new is dealt out any more."""
         self.bound = Lanes()
@@ -186,19 +189,31 @@ class Account:
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:
             return
-        if self.has_waiting():
+        if self.has_waiting() and (slots := self._slots()) > 0:
             soon = self.pacer.soon(CLAIM_AHEAD, now)
-            budget = soon - sum(link.reserved for link in self.links)
+            budget = min(slots, soon - sum(link.reserved for link in self.links))
             claimed: Claimed = []
             if budget > 0:
                 self._deal_out(links, budget, now, claimed)
             else:
                 # Urgent ones go before what is claimed and not written.
-                budget = soon - sum(link.reserved_urgent for link in self.links)
+                budget = min(slots, soon - sum(link.reserved_urgent for link in self.links))
                 self._deal_out(links, budget, now, claimed, urgent_only=True)
             if claimed:
                 self.desk.claim(claimed)
         self._refill()
+
+    def _slots(self) -> int:
+        """How many parts may be dealt out, for what the loss of this machine may cost.
+
+        An answer that other daemons do not know of yet keeps its place in the window: what is sent
+        again by the daemon that takes over is then no more than the window (contract section 6.1).
+        """
+        if not self.untold:
+            return sys.maxsize
+        windows = sum(link.session.limits.window for link in self.links)
+        out = sum(link.session.unanswered + link.reserved for link in self.links)
+        return windows - self.untold - out
 
     def _deal_out(
         self,

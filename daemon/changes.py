@@ -22,7 +22,7 @@ Tell = Callable[[Message, bytes], Event]
 class Changes:
     """`then` are called once all of it would survive a power cut."""
 
-    __slots__ = ("entries", "receipts", "safe", "tells", "then", "touched")
+    __slots__ = ("answered", "entries", "receipts", "safe", "tells", "then", "touched")
 
     def __init__(self) -> None:
         self.entries = Entries()
@@ -31,6 +31,8 @@ class Changes:
         """Messages that depend on this machine no more, once written and told."""
         self.tells: dict[int, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
+        self.answered: list[Message] = []
+        """Messages of which every part was answered now."""
         self.receipts: list[tuple[Any, Any]] = []
         """Connection and receipt of every report and inbound message to acknowledge."""
         self.then: list[Callable[[], None]] = []

@@ -101,8 +101,8 @@ class Engine:
         self._batch = 0
         """The last batch of events that became durable."""
         self._published = 0
-        self._owed: deque[tuple[int, Sequence[tuple[Link, Any]]]] = deque()
-        """Reports and inbound messages to acknowledge when the broker has what came of them."""
+        self._owed: deque[tuple[int, Changes]] = deque()
+        """Changes of which something waits until the broker has what came of them."""
         self._deferred: list[tuple[Account, Link, list[Event]]] = []
         self._commits = 0
         self._reading = asyncio.Lock()
@@ -380,13 +380,15 @@ class Engine:
                 gone.append(m.mid)
             if not m.final:
                 self.alarms.push(m.wake, m.mid)
+        if c.answered and self.teller is not None:
+            self._untold(c.answered, 1)
         if gone:
             c.then.append(partial(self._closed_for_good, gone, self._commits))
         c.entries.unclaims += self.claims.done()
         if not c:
             return
         entries = c.finish()
-        if c.safe or c.receipts or c.then:
+        if c.safe or c.receipts or c.then or c.answered:
             self.ledger.put(entries, partial(self._durable, c))
         else:
             self.ledger.put(entries, None)
@@ -437,11 +439,11 @@ class Engine:
     def _durable(self, c: Changes) -> None:
         if c.safe:
             self.safe([message.mid for message in c.safe])
-        if c.receipts:
+        if c.receipts or c.answered:
             if self._batch > self._published and self.connected():
-                self._owed.append((self._batch, c.receipts))
+                self._owed.append((self._batch, c))
             else:
-                self._acknowledge(c.receipts)
+                self._pay(c)
         for then in c.then:
             then()
 
@@ -450,12 +452,28 @@ class Engine:
         self._published = n
         self.offsets.published(n)
         while self._owed and self._owed[0][0] <= n:
-            self._acknowledge(self._owed.popleft()[1])
+            self._pay(self._owed.popleft()[1])
 
     def owe_nothing(self) -> None:
         """The broker is away: our disk has to do, for carriers do not wait as long."""
         while self._owed:
-            self._acknowledge(self._owed.popleft()[1])
+            self._pay(self._owed.popleft()[1])
+
+    def _pay(self, c: Changes) -> None:
+        """Do what waited for the broker to have these changes."""
+        if c.receipts:
+            self._acknowledge(c.receipts)
+        if c.answered and self.teller is not None:
+            self._untold(c.answered, -1)
+
+    def _untold(self, messages: Sequence[Message], sign: int) -> None:
+        for message in messages:
+            account = self.accounts.get(message.account or "")
+            if account is None:
+                continue
+            account.untold += sign * len(message.parts)
+            if sign < 0:
+                account.nudge()
 
     def _acknowledge(self, receipts: Sequence[tuple[Link, Any]]) -> None:
         by_link: dict[Link, list[Any]] = {}

@@ -385,6 +385,7 @@ class Settle:
         m.code = _ok(self.accounts[m.account].protocol) if m.account is not None else None
         m.state = State.ACCEPTED
         c.safe.append(m)
+        c.answered.append(m)
         for part in m.parts:
             part.wire = None
         if m.job.fields.report:

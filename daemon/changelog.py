@@ -10,15 +10,15 @@ default, and never taken away: daemons of two versions run side by side during a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from protocols.events import Reported
 
 from . import jobs
-from .ledger.rows import Event
+from .ledger.rows import LAST_INDEX, Event
 from .model import INDEX_BITS, Job, Message, State, unpack_life
 
 MSGPACK = "application/msgpack"
@@ -26,6 +26,10 @@ MSGPACK = "application/msgpack"
 
 OWNER_OF_NONE = 0
 """In the place of a ledger's number: written by no daemon."""
+
+
+What = Literal["job", "tenant", "account"]
+"""What a stop names."""
 
 
 class Taken(Struct, array_like=True, gc=False, kw_only=True):
@@ -44,7 +48,7 @@ class Taken(Struct, array_like=True, gc=False, kw_only=True):
     received: float
     body: bytes
     """The job as `jobs.pack` makes it, each recipient empty; an outcome's has no text either."""
-    index: int
+    index: Annotated[int, Meta(ge=0, le=LAST_INDEX)]
     to: str
     route: str
     lane: int
@@ -80,7 +84,7 @@ class Orphan(Struct, array_like=True, tag="report", gc=False, kw_only=True):
 class Stop(Struct, array_like=True, tag="stop", gc=False, kw_only=True, frozen=True):
     """What was produced until `at` and is not written yet is not wanted any more."""
 
-    what: Literal["job", "tenant", "account"]
+    what: What
     name: str
     at: float
     by: int = OWNER_OF_NONE

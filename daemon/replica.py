@@ -55,6 +55,7 @@ class Replica:
         self.next_seq = next_seq
         self.own = own
         self._read = asyncio.Event()
+        self._busy = False
         self._failure: BaseException | None = None
         self._work: set[asyncio.Task[None]] = set()
 
@@ -68,7 +69,9 @@ class Replica:
             while True:
                 records = await self.tail.take(MOST_AT_ONCE, WAIT)
                 if records:
+                    self._busy = True
                     await self._take_over(records)
+                    self._busy = False
                 self._read.set()
         except BaseException as exc:
             self._failure = exc
@@ -78,7 +81,8 @@ class Replica:
     async def caught_up(self) -> None:
         """Until everything that others have told by now is in the ledger."""
         ends = await self.tail.ends()
-        while not await self.tail.reached(ends):
+        # What was taken from the tail last may be on its way into the ledger still.
+        while not await self.tail.reached(ends) or self._busy:
             if self._failure is not None:
                 raise BrokerError(f"reading what others told ended: {self._failure}")
             self._read.clear()
@@ -101,8 +105,13 @@ class Replica:
                     facts.append(fact)
         taken = [fact for fact in facts if isinstance(fact, Taken)]
         stops = [fact for fact in facts if isinstance(fact, Stop)]
+        orphans = [fact for fact in facts if isinstance(fact, Orphan)]
         if taken:
             await self._messages(taken)
+        if orphans:
+            known = [orphan for orphan in orphans if orphan.account in self.engine.accounts]
+            await self.engine.reports.strange(known)
+        # Last: until all of it is in the ledger, a start reads it again.
         c = Changes()
         for stop in stops:
             self.stopping.note(stop, c)
@@ -110,10 +119,6 @@ class Replica:
         self.engine.commit(c)
         for stop in stops:
             self._start(self.stopping.carry_out(stop))
-        orphans = [fact for fact in facts if isinstance(fact, Orphan)]
-        if orphans:
-            known = [orphan for orphan in orphans if orphan.account in self.engine.accounts]
-            await self.engine.reports.strange(known)
 
     def _note_places(self, records: Sequence[Record], c: Changes) -> None:
         reached = {(record.topic, record.partition): record.offset + 1 for record in records}
@@ -148,7 +153,11 @@ class Replica:
                 seq = seqs[fact.id]
                 if seq is None:
                     continue  # so long ago that only the id is left
-                message = message_of(fact, seq)
+                try:
+                    message = message_of(fact, seq)
+                except (ValueError, TypeError, msgspec.MsgspecError) as exc:
+                    log.error("message not understood", job=fact.id, error=str(exc))
+                    continue
                 before = engine.held(message.mid) or there.get(message.mid)
                 if before is None and fact.id not in partial:
                     continue  # a job of our own that is in the archive
@@ -156,7 +165,7 @@ class Replica:
                     there[message.mid] = message
                     if before is not None and not message.final:
                         _keep_overheard(before, message)
-                    self._put(fact, message, c, new=before is None)
+                    self._put(fact, message, before, c)
                     if not message.final and engine.homes.mine(message.job):
                         message.wake = ELSEWHERE
                         ours = True
@@ -182,9 +191,9 @@ class Replica:
             self.router.left(before)
         return True
 
-    def _put(self, fact: Taken, message: Message, c: Changes, *, new: bool) -> None:
+    def _put(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> None:
         engine = self.engine
-        if new:
+        if before is None:
             job = message.job
             c.entries.jobs.append(
                 (
@@ -206,12 +215,11 @@ class Replica:
         account = engine.accounts.get(message.account or "")
         if account is None:
             return
-        for part in message.parts:
-            for carrier_id in (*part.carrier_ids, part.written_id):
-                if carrier_id:
-                    c.carrier_id(message, part.number, account.protocol, carrier_id)
-                    key = ids.key(account.protocol, carrier_id)
-                    engine.reports.answered_elsewhere(account.name, key, message.to, c)
+        known = _carrier_ids(before) if before is not None else set()
+        for part, carrier_id in sorted(_carrier_ids(message) - known):
+            c.carrier_id(message, part, account.protocol, carrier_id)
+            key = ids.key(account.protocol, carrier_id)
+            engine.reports.answered_elsewhere(account.name, key, message.to, c)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -234,6 +242,16 @@ def _doubt(message: Message) -> None:
             part.flying = 0
     message.state = State.UNCERTAIN
     message.wake = ELSEWHERE
+
+
+def _carrier_ids(message: Message) -> set[tuple[int, bytes]]:
+    """Parts, and what reports about them may quote."""
+    return {
+        (part.number, carrier_id)
+        for part in message.parts
+        for carrier_id in (*part.carrier_ids, part.written_id)
+        if carrier_id
+    }
 
 
 def _keep_overheard(before: Message, message: Message) -> None:

@@ -44,6 +44,11 @@ class Stopping:
         key = f"{stop.what}\0{stop.name}".encode()
         c.entries.keeps.append((KIND, key, stop.at, msgspec.msgpack.encode(stop)))
 
+    async def again(self) -> None:
+        """Carry out all stops: messages came that another daemon had when it was told of them."""
+        for stop in self.stops.all():
+            await self.carry_out(stop)
+
     async def carry_out(self, stop: Stop) -> None:
         """Reject what the stop covers now; jobs that are taken later are seen to by intake."""
         stopped = self._reject(list(self.engine.open.values()))
@@ -53,7 +58,8 @@ class Stopping:
                 rows = await self.engine.ledger.load(mids)
                 found = [m for m in revive_all(rows) if self.engine.held(m.mid) is None]
                 stopped += self._reject(found)
-        log.info("stopped", what=stop.what, name=stop.name, messages=stopped)
+        if stopped:
+            log.info("stopped", what=stop.what, name=stop.name, messages=stopped)
 
     def _reject(self, messages: Sequence[Message]) -> int:
         count = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .changelog import Stop
+from .changelog import Stop, What
 from .model import WAITS, Message, PartState
 
 KIND = "stop"
@@ -24,10 +24,14 @@ class Stops:
 
     def __init__(self, goes_to: Callable[[Message], str | None]) -> None:
         self._goes_to = goes_to
-        self._at: dict[tuple[str, str], float] = {}
+        self._at: dict[tuple[What, str], float] = {}
 
     def __bool__(self) -> bool:
         return bool(self._at)
+
+    def all(self) -> list[Stop]:
+        """Those that may mean something still."""
+        return [Stop(what=what, name=name, at=at) for (what, name), at in self._at.items()]
 
     def add(self, stop: Stop) -> None:
         key = (stop.what, stop.name)

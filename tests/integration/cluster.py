@@ -563,6 +563,33 @@ async def offer(
     return places
 
 
+class Load:
+    """Jobs that come steadily until it is said that they are enough."""
+
+    def __init__(self, topics: Topics, rate: float, make: Callable[[int], dict[str, Any]]) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self._topics, self._rate, self._make = topics, rate, make
+        self._enough = asyncio.Event()
+        self._task = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while not self._enough.is_set():
+            due = int((loop.time() - began) * self._rate) + 1
+            some = [self._make(index) for index in range(len(self.jobs), due)]
+            if some:
+                await self._topics.send(*some)
+                self.jobs += some
+            await asyncio.sleep(0.02)
+
+    async def enough(self) -> list[dict[str, Any]]:
+        """All that were produced."""
+        self._enough.set()
+        await self._task
+        return self.jobs
+
+
 async def over_partitions(topics: Topics, jobs: Sequence[dict[str, Any]]) -> None:
     """One after the other to every partition in turn, so that all daemons have their share."""
     for partition in range(PARTITIONS):

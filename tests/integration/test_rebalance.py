@@ -23,6 +23,7 @@ from .cluster import (
     TEXT,
     Cluster,
     Ground,
+    Load,
     Record,
     cluster,
     four,
@@ -45,11 +46,9 @@ AWAY = float(os.environ.get("CARRIERD_CLUSTER_BROKER_AWAY", "8"))
 """Seconds that the broker stands still; more than the session's time."""
 
 
-def load(count: int) -> list[dict[str, Any]]:
-    return [
-        job(CARRIERS[index % len(CARRIERS)], TEXT if index % 5 else LONG)
-        for index in range(count * LOAD)
-    ]
+def some(index: int) -> dict[str, Any]:
+    """Every fifth of several parts; the carriers take turns."""
+    return job(CARRIERS[index % len(CARRIERS)], TEXT if index % 5 else LONG)
 
 
 def slowly(c: Cluster) -> None:
@@ -63,17 +62,15 @@ async def test_daemons_that_join_and_leave_under_load_cost_nothing(ground: Groun
     async with cluster(ground, *four(3, rate=450 * LOAD), names=names) as c:
         slowly(c)
         await c.start("a")
-        jobs = load(1600)
-        offering = asyncio.create_task(offer(c.topics, jobs, 250 * LOAD))
-        await c.reached(jobs[:100])
+        load = Load(c.topics, 250 * LOAD, some)
+        await until(lambda: len(c.submits) > 100, 10.0, "submits")
         await c.start("b")
         await until(lambda: "b" in c.writers(), 10.0, "submits of the one that joined")
         assert await c.leave("a") == 0
         await c.shared(1)
         await c.start("c")
         await until(lambda: "c" in c.writers(), 10.0, "submits of the one that joined")
-        assert not offering.done(), "all this is under load"
-        await offering
+        jobs = await load.enough()
         await c.delivered(jobs, within=30.0)
         c.once(jobs)
         assert c.twice() == {}
@@ -163,7 +160,7 @@ async def test_a_broker_that_is_away_costs_nothing(
     async with cluster(place, *four(2, rate=300 * LOAD)) as c:
         slowly(c)
         await c.start()
-        jobs = load(800)
+        jobs = [some(index) for index in range(800 * LOAD)]
         before, after = jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]
         await offer(c.topics, before, 400 * LOAD)
         await until(lambda: len(c.submits) > 50, 10.0, "load")

@@ -29,6 +29,7 @@ SUITES = {
     "failover": "nodes killed, frozen, refusing, throttling, a carrier gone: outage, losses, rate",
     "crash": "the daemon killed and stopped under load again and again: losses, copies",
     "broker": "a Kafka stopped and restarted under load: losses, copies, memory",
+    "takeover": "one of two daemons killed for good with its disk: seconds, losses, copies",
     "soak": "the contract's rate with fault after fault: memory, losses, copies",
 }
 PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
@@ -82,7 +83,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--full",
         action="store_true",
         help="throughput, failover: backlogs up to a million messages;"
-        " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts",
+        " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts; takeover: 10 kills",
     )
     parser.add_argument(
         "--protocols",
@@ -105,7 +106,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f" {', '.join(NETWORK)} unless --faults says otherwise (root, Linux)",
     )
     parser.add_argument(
-        "--kills", type=_count, metavar="N", help="crash: SIGKILLs in each of two runs (5)"
+        "--kills",
+        type=_count,
+        metavar="N",
+        help="crash: SIGKILLs in each of two runs (5); takeover: runs (2)",
     )
     parser.add_argument("--terms", type=_count, metavar="N", help="crash: restarts by SIGTERM (5)")
     parser.add_argument("--hours", type=_hours, metavar="H", help="soak: of its time (4)")

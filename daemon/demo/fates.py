@@ -42,6 +42,8 @@ class Fates:
         """Final events beyond a message's first."""
         self.contradicted = 0
         """Of these, those that say something else than the first."""
+        self.followed = 0
+        """Events that are not final and came after the final one of their message."""
         self.strangers = 0
         """Events of messages that were not sent."""
 
@@ -51,11 +53,17 @@ class Fates:
         for record in records:
             if b'"final":true' in record.value:
                 self._final(orjson.loads(record.value))
-            elif b'"state":"uncertain"' in record.value:
-                index = self._index(orjson.loads(record.value))
-                if index is not None:
-                    self.doubted[index] = 1
+            else:
+                self._passing(orjson.loads(record.value))
         return self.settled - before
+
+    def _passing(self, event: dict[str, Any]) -> None:
+        index = self._index(event)
+        if index is None:
+            return
+        self.followed += self.final[index] > 0
+        if event["state"] == "uncertain":
+            self.doubted[index] = 1
 
     def _final(self, event: dict[str, Any]) -> None:
         index = self._index(event)

@@ -34,6 +34,7 @@ LINES = {
     "broadnet": Line("smpp", "3.4", "192", "demo", "10690192"),
 }
 CARRIERS = tuple(LINES)
+FILE = "carrierd.toml"
 PASSWORD = "loopback"  # noqa: S105  # of gateways that live for a minute
 
 
@@ -119,7 +120,7 @@ class Settings:
                 nodes.append((f"[accounts.{name}.nodes]", place | {"binds": self.binds}))
         for section, keys in self.more.items():
             sections.setdefault(section, {}).update(keys)
-        path = directory / "carrierd.toml"
+        path = directory / FILE
         path.write_text("\n".join(_toml([*sections.items(), *nodes])), encoding="utf-8")
         path.chmod(0o600)
         return path

@@ -73,7 +73,7 @@ class Stage:
             await self.broker.create(topics(self.config))
             await self.outlet.start()
             await self.gateways.start()
-            await self._up(self.gateways, self._control("counts"))
+            await self.up(self.gateways, self._control("counts"))
         except BaseException:
             await self.close()
             raise
@@ -110,25 +110,25 @@ class Stage:
 
     async def daemon_ready(self) -> None:
         """Of one that was started.  Raises StageError."""
-        await self._up(self.daemon, f"{self.url}/readyz")
+        await self.up(self.daemon, f"{self.url}/readyz")
 
     async def daemon_alive(self) -> None:
         """Of one that was started: it works, whatever its carriers do.  Raises StageError."""
-        await self._up(self.daemon, f"{self.url}/healthz")
+        await self.up(self.daemon, f"{self.url}/healthz")
 
     async def stop_daemon(self) -> int:
         """Drains it; its exit status."""
         return await self.daemon.stop(DOWN_WITHIN)
 
     async def metrics(self) -> str:
-        return (await self._get(f"{self.url}/metrics")).decode()
+        return (await self.get(f"{self.url}/metrics")).decode()
 
     # The gateways
 
     async def counts(self, *, seconds: bool = False) -> dict[str, Any]:
         """What reached the gateways; see GET /counts of `carrierd simulate`."""
         counts: dict[str, Any] = orjson.loads(
-            await self._get(self._control("counts?seconds=1" if seconds else "counts"))
+            await self.get(self._control("counts?seconds=1" if seconds else "counts"))
         )
         return counts
 
@@ -146,11 +146,48 @@ class Stage:
         """A subscriber writes to the account's access number."""
         await self._post("mo", {"account": account, "from": sender, "text": text})
 
-    def watch(self) -> None:
-        """Raises StageError when one of the processes has ended by itself."""
-        for child in (self.gateways, self.daemon):
+    def watch(self, *others: Child) -> None:
+        """Raises StageError when one of the processes has ended by itself, or of these others."""
+        for child in (self.gateways, self.daemon, *others):
             if child.ended:
                 raise StageError(f"carrierd {child.command} ended: {child.said() or 'no word'}")
+
+    # Any process with a URL
+
+    async def up(self, child: Child, url: str) -> None:
+        """Ask until it says 200: another process's readiness cannot be awaited.
+
+        Raises StageError when the process has ended or takes too long.
+        """
+        assert self._http is not None, "inside `async with`"
+        said = "no answer"
+        try:
+            async with asyncio.timeout(UP_WITHIN):
+                while True:
+                    self.watch(child)
+                    try:
+                        async with self._http.get(url) as response:
+                            if response.status == 200:
+                                return
+                            said = await response.text()
+                    except aiohttp.ClientConnectionError:
+                        pass  # it does not listen yet
+                    await asyncio.sleep(LOOK_EVERY)
+        except TimeoutError:
+            raise StageError(
+                f"carrierd {child.command} is not ready after {UP_WITHIN:g} s: {said.strip()}"
+                f" {child.said()}"
+            ) from None
+
+    async def get(self, url: str) -> bytes:
+        """The body of what is there, whatever the status.  Raises StageError."""
+        assert self._http is not None, "inside `async with`"
+        try:
+            async with self._http.get(url) as response:
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            self.watch()
+            raise StageError(f"{url}: {exc or 'no answer'}") from exc
 
     # How it is done
 
@@ -165,34 +202,3 @@ class Stage:
             if response.status != 200:
                 raise StageError(f"POST /{path}: {response.status} {await response.text()}")
             return await response.read()
-
-    async def _get(self, url: str) -> bytes:
-        assert self._http is not None, "inside `async with`"
-        try:
-            async with self._http.get(url) as response:
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            self.watch()
-            raise StageError(f"{url}: {exc or 'no answer'}") from exc
-
-    async def _up(self, child: Child, url: str) -> None:
-        """Ask until it says 200: another process's readiness cannot be awaited."""
-        assert self._http is not None, "inside `async with`"
-        said = "no answer"
-        try:
-            async with asyncio.timeout(UP_WITHIN):
-                while True:
-                    self.watch()
-                    try:
-                        async with self._http.get(url) as response:
-                            if response.status == 200:
-                                return
-                            said = await response.text()
-                    except aiohttp.ClientConnectionError:
-                        pass  # it does not listen yet
-                    await asyncio.sleep(LOOK_EVERY)
-        except TimeoutError:
-            raise StageError(
-                f"carrierd {child.command} is not ready after {UP_WITHIN:g} s: {said.strip()}"
-                f" {child.said()}"
-            ) from None

@@ -68,12 +68,12 @@ def kafka_command(do: str, directory: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
+def running(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
     """The fault suites, all at once: they mostly wait, and nothing here is timed."""
     started: dict[str, Run] = {}
     suites = dict(FAULTS)
-    kafka = tmp_path_factory.mktemp("kafka")
-    start, stop, kill = (kafka_command(do, kafka) for do in ("start", "stop", "kill"))
+    files = tmp_path_factory.mktemp("kafka")
+    start, stop, kill = (kafka_command(do, files) for do in ("start", "stop", "kill"))
     try:
         if not why_no_real_kafka():
             address = subprocess.run(
@@ -81,6 +81,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]
             ).stdout.decode()
             commands = ("--bootstrap", address.strip(), "--stop", stop, "--start", start)
             suites["broker"] = ("broker", "--seconds", "5", "--restarts", "1", *commands)
+            suites["takeover"] = ("takeover", "--kills", "1", "--bootstrap", kafka)
         for name, arguments in suites.items():
             directory = tmp_path_factory.mktemp(name)
             process = subprocess.Popen(
@@ -266,6 +267,35 @@ def test_broker_that_is_stopped_and_restarted_costs_nothing(running: dict[str, R
     assert list(directory.iterdir()) == []
 
 
+@pytest.mark.real_kafka
+def test_a_daemon_lost_with_its_disk_costs_its_untold_answers_at_most(
+    running: dict[str, Run],
+) -> None:
+    done, directory = ended(running, "takeover")
+    never = (
+        *("lost", "sent twice beyond what was untold", "not delivered"),
+        *("answered before, not delivered after", "events after the final one"),
+        *("final events contradicted", "refused as malformed"),
+    )
+    shown = result(done, "takeover", never)
+    (times,) = shown["figures"]["takeovers"]
+    # The group waits for the lost one as long as its session lasts, less half a second at most.
+    assert 5 < times["taken over s"] < times["caught up s"]
+    (messages,) = shown["figures"]["messages"]
+    assert messages["messages"] > 2000
+    # A run in which nothing was owed when the daemon was lost would have proved nothing.
+    assert messages["reported later"] > 0
+    assert messages["answered lately"] > 0
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("suite", ["broker", "takeover"])
+def test_a_bench_of_kafka_alone_says_that_it_needs_one(suite: str, tmp_path: Path) -> None:
+    done = bench(tmp_path, suite)
+    assert done.returncode == 1
+    assert "--bootstrap" in done.stderr.decode()
+
+
 def test_a_broker_bench_without_commands_says_what_it_needs(tmp_path: Path) -> None:
     done = bench(tmp_path, "broker", "--bootstrap", "127.0.0.1:1")
     assert done.returncode == 1
@@ -302,7 +332,7 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
     assert done.returncode == 2
     error = done.stderr.decode()
     assert suite in error
-    for there_is in ("contract", "throughput", "failover", "crash", "broker", "soak"):
+    for there_is in ("contract", "throughput", "failover", "crash", "broker", "takeover", "soak"):
         assert there_is in error
 
 

@@ -50,6 +50,14 @@ def test_a_message_without_a_final_event_stays_open() -> None:
     assert list(fates.final) == [1, 0, 0]
 
 
+def test_what_is_not_final_and_follows_the_final_event_is_counted() -> None:
+    fates = Fates("r", 2)
+    fates.read([event("r-0", "accepted"), event("r-0"), event("r-1", "uncertain"), event("r-1")])
+    assert fates.followed == 0
+    fates.read([event("r-0", "accepted"), event("r-1", "uncertain"), event("r-1")])
+    assert (fates.followed, fates.again) == (2, 1)
+
+
 def test_a_second_final_event_is_counted_and_changes_nothing() -> None:
     fates = Fates("r", 1)
     fates.read([event("r-0", "undelivered"), event("r-0", parts=2)])

@@ -229,6 +229,8 @@ class App:
             name=config.daemon.name,
             version=version("carrierd"),
         )
+        self.logins: dict[Address, dict[str, tuple[str, object]]] = {}
+        """Password and account by login name, of each address where carriers connect to us."""
         self.http = Http(registry(metrics), self.status.not_ready, self.status.show)
         self.listeners = [
             self._listener(address)
@@ -243,11 +245,9 @@ class App:
             for account in self.accounts.values()
             if account.settings.listen == address
         }
-        logins: dict[str, tuple[str, object]] = {}
-        for login, account in accounts.items():
-            password = account.settings.listen_password
-            assert password is not None, "the configuration demands it beside `listen`"
-            logins[login] = (password.reveal(), account)
+        logins = self.logins[address] = {}
+        for account in accounts.values():
+            self._admit(account)
         any_account = next(iter(accounts.values()))
         return Listener(
             address.host,
@@ -258,6 +258,15 @@ class App:
             self.engine.attach,
             self.engine.detach,
         )
+
+    def _admit(self, account: Account) -> None:
+        """The carrier logs in with what the settings say now."""
+        settings = account.settings
+        logins = self.logins.get(settings.listen) if settings.listen is not None else None
+        if logins is not None:
+            password = settings.listen_password
+            assert password is not None, "the configuration demands it beside `listen`"
+            logins[settings.listen_login or ""] = (password.reveal(), account)
 
     def _clock(self) -> Clock:
         return Clock(host() - self.loop.time(), self.config.daemon.timezone)
@@ -374,6 +383,8 @@ class App:
             elif before == settings:
                 continue
             account.change(settings)
+            if before is not None:
+                self._admit(account)
             self.pool.change(
                 account,
                 maker(settings, self._clock),

@@ -80,12 +80,16 @@ class Listener:
         self.attach = attach
         self.detach = detach
         self.links: set[Link] = set()
-        self.networks: list[IPv4Network | IPv6Network] = [
+        self._server: asyncio.Server | None = None
+
+    @property
+    def networks(self) -> list[IPv4Network | IPv6Network]:
+        """Where carriers may connect from, as the settings say now."""
+        return [
             network
-            for account in accounts.values()
+            for account in self.accounts.values()
             for network in (account.settings.listen_allow or ())
         ]
-        self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Raises OSError when the address cannot be had."""

@@ -37,7 +37,7 @@ OF_THE_BIND = (
     "system_type",
 )
 """Keys of an account that its connections were made with."""
-OF_THE_LISTENER = ("listen", "listen_login", "listen_password", "listen_allow")
+OF_THE_LISTENER = ("listen", "listen_login")
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:

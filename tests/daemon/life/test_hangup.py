@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.contract.gateways import Answer, Connection
 from tests.contract.process import until
+from tests.contract.sgip import Caller
 from tests.contract.world import Account, job, node, number
 
 from .whole import Whole, whole
@@ -119,3 +120,18 @@ async def test_what_waits_for_answers_on_a_connection_that_ends_is_answered_firs
         await opened.state(one, "accepted")
         assert opened.states(one) == ["accepted"]
         assert len(a.far.submits) == 1
+
+
+async def test_a_carrier_logs_in_with_the_new_secret_from_where_it_may_now(tmp_path: Path) -> None:
+    a = Account("a", "sgip", "unicom", listen_allow=["127.0.0.2/32"])
+    port = int(a.keys["listen"].rpartition(":")[2])
+    async with whole(tmp_path, a) as opened:
+        account = opened.config["accounts"]["a"]
+        account |= {"listen_password": "another-1", "listen_allow": ["127.0.0.0/8"]}
+        opened.reload()
+        results = []
+        for password in ("smgpass", "another-1"):
+            caller = await Caller.dial(port)
+            results.append(await caller.bind("smg", password))
+            caller.writer.close()
+        assert results == [1, 0]

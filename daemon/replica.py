@@ -15,12 +15,14 @@ import structlog
 
 from protocols import ids
 
+from . import jobs
 from .broker.base import BrokerError, Place, Record, Tail
 from .changelog import Fact, Orphan, Parked, Stop, Taken, message_of, unpack
 from .changes import Changes
 from .clock import wall
 from .engine import Engine
-from .model import ELSEWHERE, INDEX_BITS, WAITS, Message, PartState, State
+from .ledger.rows import JobValues
+from .model import ELSEWHERE, INDEX_BITS, WAITS, Job, Message, PartState, State
 from .recall import revive_all
 from .recovery import adopt, durable
 from .router import Router
@@ -134,9 +136,9 @@ class Replica:
         c = Changes()
         ours = False
         await durable(engine.ledger)  # what is known of them is to be found there
-        jobs = await engine.ledger.known(list({fact.id for fact in taken}))
-        seqs = {job: known.seq for job, known in jobs.items()}
-        partial = {job for job, known in jobs.items() if known.partial}
+        used = await engine.ledger.known(list({fact.id for fact in taken}))
+        seqs = {job: known.seq for job, known in used.items()}
+        partial = {job for job, known in used.items() if known.partial}
         mids = [
             seq << INDEX_BITS | fact.index
             for fact in taken
@@ -194,20 +196,12 @@ class Replica:
     def _put(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> None:
         engine = self.engine
         if before is None:
-            job = message.job
-            c.entries.jobs.append(
-                (
-                    job.seq,
-                    fact.id,
-                    fact.digest,
-                    fact.topic,
-                    fact.partition,
-                    -1 - fact.offset,
-                    fact.produced,
-                    fact.received,
-                    fact.body,
-                )
-            )
+            c.entries.jobs.append(_job_row(message.job))
+        elif before.job.whole:
+            job, message.job = before.job, before.job
+            if fact.received < job.received:
+                job.received = fact.received  # the first taking
+                c.entries.jobs.append(_job_row(job))
         if message.state in (State.WAITING, State.UNCERTAIN) and not message.final:
             _doubt(message)
         c.touch(message)
@@ -242,6 +236,25 @@ def _doubt(message: Message) -> None:
             part.flying = 0
     message.state = State.UNCERTAIN
     message.wake = ELSEWHERE
+
+
+def _job_row(job: Job) -> JobValues:
+    """With an offset below 0 where other daemons alone have seen the job's record."""
+    topic, partition, offset = job.source
+    if not all(job.fields.to):
+        offset = -1 - offset
+    fields = jobs.pack(job.fields)
+    return (
+        job.seq,
+        job.fields.id,
+        job.digest,
+        topic,
+        partition,
+        offset,
+        job.produced,
+        job.received,
+        fields,
+    )
 
 
 def _carrier_ids(message: Message) -> set[tuple[int, bytes]]:

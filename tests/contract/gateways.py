@@ -96,7 +96,7 @@ class Submit:
     answer: Answer | None = None
     settled: bool = False
     told: list[Report] = field(default_factory=list)
-    """The reports of it that were sent; each is repeated until it is acknowledged."""
+    """The reports of it that were acknowledged."""
     header: bytes = field(init=False, default=b"")
     body: bytes = field(init=False)
     reference: int | None = field(init=False, default=None)
@@ -301,6 +301,9 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:  # it was under way when we stopped
+            writer.close()
+            return
         connection = Connection(self, reader, writer)
         self.connections.append(connection)
         task = asyncio.current_task()
@@ -411,9 +414,12 @@ class Gateway:
     def report(self, submit: Submit, report: Report, to: str | None = None) -> None:
         """Sends it until it is answered."""
         number = submit.to[0] if to is None else to
-        submit.told.append(report)
         by = self.by[submit.number % len(self.by)] if self.by else self
-        by.spawn(by.deliver(lambda sequence: self.say_report(submit, report, number, sequence)))
+        by.spawn(self._tell(submit, report, number, by))
+
+    async def _tell(self, submit: Submit, report: Report, to: str, by: Gateway) -> None:
+        await by.deliver(lambda sequence: self.say_report(submit, report, to, sequence))
+        submit.told.append(report)
 
     # Delivers
 

@@ -216,7 +216,12 @@ class SgipGateway(Gateway):
                     await asyncio.sleep(0.05)
                     continue
                 caller = Caller(reader, writer)
-                if result := await caller.bind(self.listen_login, self.listen_password):
+                try:
+                    result = await caller.bind(self.listen_login, self.listen_password)
+                except asyncio.CancelledError:
+                    caller.writer.close()
+                    raise
+                if result:
                     if result > 0:
                         self.fault(f"the daemon refused our bind with {result}")
                     await caller.close()

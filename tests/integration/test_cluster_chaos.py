@@ -9,7 +9,9 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ pytestmark = [
 SECONDS = float(os.environ.get("CARRIERD_CLUSTER_SECONDS", "0"))
 SEED = int(os.environ.get("CARRIERD_CLUSTER_SEED", "7"))
 WINDOW = 6
+WALL = time.time() - time.monotonic()
 REPORT_WITHIN = 3 * SESSION
 THROTTLE = {"mobile": 8, "unicom": 88, "telecom": 1, "broadnet": 0x58}
 REFUSE = {"mobile": 13, "unicom": 29, "telecom": 47, "broadnet": 0x45}
@@ -196,9 +199,10 @@ def judge(c: Cluster, one: dict[str, Any], end: dict[str, Any]) -> list[str]:
         for part in sent:
             if not any(r.word == "DELIVRD" for s in submits if s.number == part for r in s.told):
                 found.append(f"{name}: part {part} delivered without a report")
-    if end["code"] == "LOCAL:QUEUE_EXPIRED" and len(sent) == end["parts"]:
+    if end["code"] == "LOCAL:QUEUE_EXPIRED" and sent and len(sent) == end["parts"]:
         found.append(f"{name}: {end['code']} after {dict(sent)}")
     accepted = any(event["state"] == "accepted" for event in c.topics.events(name))
     if end["code"] == "LOCAL:NO_REPORT" and accepted and all(s.told for s in submits):
-        found.append(f"{name}: {end['code']} though all of it was reported")
+        when = [f"{s.number} {s.node} {datetime.fromtimestamp(WALL + s.at):%T.%f}" for s in submits]
+        found.append(f"{name}: {end['code']} though all of it was reported, sent {when}")
     return found

@@ -417,6 +417,7 @@ class App:
             await listener.stop()
         await self.pool.stop()
         await self.engine.reports.settled()
+        self.engine.reports.hand_over()
         self.engine.commit(Changes())  # claims that were given up last
         await durable(self.ledger)
         try:

@@ -232,6 +232,15 @@ class Reports:
                 c.entries.drops.append((KIND, _name(early)))
         engine.commit(c)
 
+    def hand_over(self) -> None:
+        """Let the others try what waits for its answer: we stop, and the answer may be theirs."""
+        c = Changes()
+        for early in self.engine.correlate.waiting():
+            if not early.counted:
+                early.counted = True
+                self._pass_on(early, c)
+        self.engine.commit(c)
+
     def _pass_on(self, early: Early, c: Changes) -> None:
         """Let the others try a report that is about no message of ours."""
         teller = self.engine.teller

@@ -193,8 +193,14 @@ class Broker(Protocol):
         *,
         on_assigned: Placed | None = None,
         on_revoked: Released | None = None,
+        instance: str | None = None,
     ) -> Source:
         """Earlier topics are taken first.
+
+        Who opens a source under the name `instance` within the session timeout after whoever had
+        that name has ended without `close` goes on with the same partitions at once; they are
+        nobody else's in between.  When two have it at a time, the first fails with a
+        BrokerError that names it.
 
         `on_assigned` gets all that is ours now, after every rebalance and also when that is
         nothing.  `on_revoked` is awaited while these partitions can still be committed, at most

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ..base import Placed, Released, Topic
 from .outlet import KafkaOutlet
+
 from .seldom import hush
 from .settings import KafkaSettings
 from .source import KafkaSource
@@ -35,8 +36,15 @@ class KafkaBroker:
         *,
         on_assigned: Placed | None = None,
         on_revoked: Released | None = None,
+        instance: str | None = None,
     ) -> KafkaSource:
-        return KafkaSource(self.settings, topics, on_assigned=on_assigned, on_revoked=on_revoked)
+        return KafkaSource(
+            self.settings,
+            topics,
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+            instance=instance,
+        )
 
     def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> KafkaOutlet:
         return KafkaOutlet(self.settings, topics, packed)

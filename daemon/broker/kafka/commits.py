@@ -57,7 +57,7 @@ class Commits:
     def release(self, consumer: AIOKafkaConsumer) -> None:
         """Go on, but be no sign of life: a rebalance does not wait for ever."""
         self._releasing = True
-        if _thrown_out(consumer):
+        if thrown_out(consumer):
             self.admitted = False
 
     def end(self) -> None:
@@ -116,7 +116,8 @@ class Commits:
         return {}
 
 
-def _thrown_out(consumer: AIOKafkaConsumer) -> bool:
+def thrown_out(consumer: AIOKafkaConsumer) -> bool:
+    """Whether the group has said that it does not know us."""
     return bool(consumer._coordinator.generation < 0)
 
 
@@ -128,7 +129,7 @@ async def _commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, i
     """
     coordinator = consumer._coordinator
     assert hasattr(coordinator, "_do_commit_offsets"), "aiokafka changed: nothing is committed"
-    if _thrown_out(consumer):
+    if thrown_out(consumer):
         raise UnknownMemberIdError  # an empty group would take it all the same
     metadata = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
     await coordinator._do_commit_offsets(None, metadata)

@@ -17,8 +17,9 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Place, Placed, Record, Released
-from .commits import Commits
+from .commits import Commits, thrown_out
 from .consumer import consumer_settings, leave, record
+from .instance import Instance
 from .members import Members
 from .settings import KafkaSettings
 from .topics import require
@@ -53,6 +54,7 @@ class KafkaSource:
         *,
         on_assigned: Placed | None = None,
         on_revoked: Released | None = None,
+        instance: str | None = None,
     ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
@@ -60,8 +62,10 @@ class KafkaSource:
         self._on_revoked = on_revoked
         self._consumer: AIOKafkaConsumer | None = None
         self._members = Members()
+        self._instance = Instance(instance) if instance is not None else None
         self._mine: dict[str, list[TopicPartition]] = {}  # by topic, in the order of taking
         self._revocations = 0
+        self._asked_for = 0  # partitions, so that a rebalance is asked for once
         self._alone = False
         self._commits = Commits(settings.where)
         self._rejoined = asyncio.Event()
@@ -75,9 +79,11 @@ class KafkaSource:
 
     async def start(self) -> None:
         await require(self._settings, self._topics)
+        instance = self._instance.name if self._instance is not None else None
         session, answer_within = self._settings.session, self._settings.answer_within
         more: dict[str, Any] = {
             "group_id": self._settings.group,
+            "group_instance_id": instance,
             "session_timeout_ms": round(session * 1000),
             "rebalance_timeout_ms": round(RELEASE_WITHIN * 1000),
             "heartbeat_interval_ms": round(HEARTBEAT * 1000),
@@ -150,6 +156,8 @@ class KafkaSource:
         if consumer is None:
             return
         await self._commits.flush(consumer)
+        if self._instance is not None:
+            self._instance.leave(consumer)
         if not await leave(consumer):
             log.warning("left the consumer group without a word", kafka=self._settings.where)
         self._commits.admitted = False
@@ -235,14 +243,19 @@ class KafkaSource:
 
     async def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         consumer = self._consumer
-        gone = frozenset((tp.topic, tp.partition) for tp in partitions)
-        if consumer is None or not gone:
+        if consumer is None:
             return
-        self._revocations += 1
-        self._mine = {}
-        self._alone = False
-        self._commits.release(consumer)
-        self._wake()
+        gone = frozenset((tp.topic, tp.partition) for tp in partitions)
+        if gone:
+            self._revocations += 1
+            self._mine = {}
+            self._alone = False
+            self._commits.release(consumer)
+            self._wake()
+        if self._instance is not None and thrown_out(consumer):
+            await self._stand_aside(self._instance, consumer)
+        if not gone:
+            return
         try:
             if self._on_revoked is not None:
                 await self._on_revoked(gone)
@@ -250,7 +263,21 @@ class KafkaSource:
             await self._commits.flush(consumer)
             self._commits.end()
 
+    async def _stand_aside(self, instance: Instance, consumer: AIOKafkaConsumer) -> None:
+        """Do not go on, and so do not join again, when another daemon goes by our name."""
+        if await instance.fenced(consumer):
+            self.fail(
+                BrokerError(
+                    f"Kafka at {self._settings.where}: another member of the group"
+                    f" {self._settings.group} has joined as {instance.name}, which is this"
+                    " daemon; is there a copy of its state_dir?"
+                )
+            )
+            await asyncio.get_running_loop().create_future()  # until closed
+
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        if self._instance is not None:
+            self._instance.settle(self._started())
         mine: dict[str, list[TopicPartition]] = {topic: [] for topic in self._topics}
         for tp in sorted(partitions):
             mine[tp.topic].append(tp)
@@ -275,25 +302,42 @@ class KafkaSource:
                     await self._rejoined.wait()
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
+        late = False  # so that an outage is logged once
         while True:
+            self._share_again(consumer)
             mine = self._held()
-            if mine:
-                await self._ask_ends(consumer, mine)
+            try:
+                if mine:
+                    await self._ask_ends(consumer, mine)
+            except KafkaError as exc:
+                if not late:
+                    log.warning("lag not known", kafka=self._settings.where, error=str(exc))
+                late = True
+            else:
+                late = False
             await asyncio.sleep(ENDS_EVERY)
+
+    def _share_again(self, consumer: AIOKafkaConsumer) -> None:
+        """Join again, once, when there are more partitions than were shared out.
+
+        The group's leader does so by itself, but not when it has come back under its instance
+        id: nobody tells it then that it is the leader.
+        """
+        known = sum(len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics)
+        shared = self._members.shared
+        if shared is not None and known > max(shared, self._asked_for):
+            self._asked_for = known
+            consumer._coordinator.request_rejoin()
 
     async def _ask_ends(self, consumer: AIOKafkaConsumer, mine: list[TopicPartition]) -> None:
         """Ask where the partitions end: under backpressure no fetch says so."""
         revocations = self._revocations
         unknown = [tp for tp in mine if (tp.topic, tp.partition) not in self._reached]
-        try:
-            ends = await consumer.end_offsets(mine)
-            reached = await consumer.beginning_offsets(unknown)
-            for tp in unknown:
-                if (committed := await consumer.committed(tp)) is not None:
-                    reached[tp] = committed
-        except KafkaError as exc:
-            log.warning("lag not known", kafka=self._settings.where, error=str(exc))
-            return
+        ends = await consumer.end_offsets(mine)
+        reached = await consumer.beginning_offsets(unknown)
+        for tp in unknown:
+            if (committed := await consumer.committed(tp)) is not None:
+                reached[tp] = committed
         if revocations != self._revocations:
             return
         for tp, end in ends.items():

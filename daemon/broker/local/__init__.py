@@ -40,6 +40,7 @@ class LocalBroker:
         *,
         on_assigned: Placed | None = None,
         on_revoked: Released | None = None,
+        instance: str | None = None,
     ) -> LocalSource:
         """`on_revoked` is never called: nobody else can have the partition."""
         return LocalSource(self.root, topics, on_assigned=on_assigned)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ..base import Placed, Released, Topic
 from .outlet import KafkaOutlet
-
+from .repairs import repair
 from .seldom import hush
 from .settings import KafkaSettings
 from .source import KafkaSource
@@ -16,6 +16,7 @@ from .topics import create, describe
 __all__ = ["KafkaBroker", "KafkaOutlet", "KafkaSettings", "KafkaSource", "KafkaTail"]
 
 hush()
+repair()
 
 
 class KafkaBroker:

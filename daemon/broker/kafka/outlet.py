@@ -14,6 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -197,8 +198,7 @@ class KafkaOutlet:
                 try:
                     self._producer = await self._open()
                 except (KafkaError, TimeoutError) as exc:
-                    self._connected = False
-                    log.warning("no producer yet", kafka=self._settings.where, error=str(exc))
+                    self._away(str(exc) or "no answer in time")
                     await asyncio.sleep(RETRY_AFTER)
                 else:
                     return
@@ -210,6 +210,12 @@ class KafkaOutlet:
         except TimeoutError:
             log.warning("closed with records on their way", kafka=self._settings.where)
             await producer.client.close()
+            # It would go on trying to send them.
+            accumulator = producer._message_accumulator
+            for batch in (*accumulator._pending_batches, *chain(*accumulator._batches.values())):
+                batch.future.cancel()
+            if (sending := producer._sender.sender_task) is not None:
+                sending.cancel()
 
     def _partitions(self, topic: str) -> int:
         """As many as the topic had at the start, or has now."""
@@ -270,20 +276,14 @@ class KafkaOutlet:
                 await self._renew(producer)  # waits for the lane that closed it
             except KafkaError as exc:
                 # Not written, or the broker no longer knows this producer.
-                self._connected = False
-                log.warning(
-                    "not published yet",
-                    kafka=self._settings.where,
-                    topic=topic,
-                    error=str(exc),
-                )
+                self._away(f"topic {topic}: {exc}")
                 await asyncio.sleep(RETRY_AFTER)
                 await self._renew(producer)
             else:
                 self._acked(lane, count)
 
     def _acked(self, lane: _Lane, count: int) -> None:
-        self._connected = True
+        self._back()
         self._acked_at = time.monotonic()
         waiting = lane.waiting
         ticket, owed = waiting[0][0], 0
@@ -301,6 +301,18 @@ class KafkaOutlet:
             if not done.done():
                 done.set_exception(BrokerError(f"Kafka at {self._settings.where}: {why}"))
 
+    # The connection
+
+    def _away(self, error: str) -> None:
+        if self._connected:
+            log.warning("broker away", kafka=self._settings.where, error=error)
+        self._connected = False
+
+    def _back(self) -> None:
+        if not self._connected and not self._closed:
+            log.info("broker back", kafka=self._settings.where)
+            self._connected = True
+
     async def _watch(self) -> None:
         """Keep `connected` true to life while nothing is published."""
         while True:
@@ -310,6 +322,10 @@ class KafkaOutlet:
                 continue
             try:
                 async with asyncio.timeout(2 * LOOK_EVERY):
-                    self._connected = bool(await producer.client.force_metadata_update())
+                    there = await producer.client.force_metadata_update()
             except (KafkaError, TimeoutError):
-                self._connected = False
+                there = False
+            if there:
+                self._back()
+            else:
+                self._away("does not say what it has")

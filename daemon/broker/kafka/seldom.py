@@ -1,26 +1,31 @@
-"""Keeps aiokafka from repeating itself: while a broker is away it logs many times a second."""
+"""Keeps aiokafka from repeating itself: while a broker is away it logs many times a second.
+
+How it is with the broker is in the status, the metrics and our own log lines.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 
-EVERY = 30.0
+SILENCE = 30.0
 
 
 class Seldom(logging.Filter):
-    """Lets each text (before its arguments) through once in `EVERY` seconds."""
+    """Lets each text (before its arguments) through when it was not said for `SILENCE` seconds.
+
+    So an outage has one line of each kind, however long it is.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._next: dict[object, float] = {}
+        self._said: dict[object, float] = {}  # when each was said last, also in vain
 
     def filter(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
-        if now < self._next.get(record.msg, 0.0):
-            return False
-        self._next[record.msg] = now + EVERY
-        return True
+        before = self._said.get(record.msg)
+        self._said[record.msg] = now
+        return before is None or now - before > SILENCE
 
 
 def hush() -> None:

@@ -106,6 +106,10 @@ class Correlate:
             if self._early.get((early.account, key)) is early:
                 del self._early[early.account, key]
 
+    def keeps(self, early: Early) -> bool:
+        """Whether it still waits."""
+        return self._kept.get((early.account, early.keys[0])) is early
+
     def waiting(self) -> list[Early]:
         """All that are kept, oldest first."""
         return list(self._kept.values())

@@ -174,6 +174,7 @@ class Replica:
             engine.commit(c)
         if ours:
             await adopt(engine.ledger, engine, self.router)
+            await engine.reports.look_again()
 
     def _overtakes(self, fact: Taken, message: Message, before: Message | None) -> bool:
         """Whether what another daemon says goes before what we know; then memory lets go of it."""
@@ -210,10 +211,11 @@ class Replica:
         if account is None:
             return
         known = _carrier_ids(before) if before is not None else set()
-        for part, carrier_id in sorted(_carrier_ids(message) - known):
-            c.carrier_id(message, part, account.protocol, carrier_id)
+        for number, carrier_id in sorted(_carrier_ids(message) - known):
+            c.carrier_id(message, number, account.protocol, carrier_id)
             key = ids.key(account.protocol, carrier_id)
-            engine.reports.answered_elsewhere(account.name, key, message.to, c)
+            part = message.parts[number - 1]
+            engine.reports.answered_elsewhere(account.name, key, message, part, c)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -33,7 +33,8 @@ log = structlog.get_logger()
 
 KIND = "early"
 """Of the ledger's small things: reports that wait for their answer."""
-
+AT_ONCE = 500
+"""Reports of one look-up."""
 
 Found = dict[tuple[str, bytes], list[tuple[int, int]]]
 """Messages and parts by account and key, newest first."""
@@ -98,12 +99,22 @@ class Reports:
             event = Reported(orphan.keys, orphan.exact, fate, orphan.code, orphan.to, receipt=None)
             await self._look_up(orphan.account, None, [(event, orphan.to)])
 
-    def answered_elsewhere(self, account: str, key: bytes, to: str, c: Changes) -> None:
-        """Another daemon's part goes by this id: a report that waited for it is for that daemon."""
-        early = self.engine.correlate.early(account, key, to)
+    def answered_elsewhere(
+        self, account: str, key: bytes, message: Message, part: Part, c: Changes
+    ) -> None:
+        """Another daemon's part goes by this id: a report that waited for it is for that daemon.
+
+        It is kept with the message, too: that daemon may be gone, and the message ours next.
+        """
+        early = self.engine.correlate.early(account, key, message.to)
         if early is None:
             return
         c.entries.drops.append((KIND, _name(early)))
+        if not message.final:
+            fate = Fate(early.fate)
+            self.engine.settle.overheard(
+                message, part, fate, early.code, early.at, c, early.keys[0]
+            )
         if not early.theirs:
             self._pass_on(early, c)
 
@@ -245,9 +256,36 @@ class Reports:
         """Let the others try a report that is about no message of ours."""
         teller = self.engine.teller
         if teller is not None:
-            fate = Fate(early.fate)
-            event = Reported(early.keys, early.exact, fate, early.code, early.to, receipt=None)
+            event = _reported(early)
             c.entries.events.append(teller.orphan(early.account, event, early.to, early.at))
+
+    async def look_again(self) -> None:
+        """More messages are ours: those that wait may be about one of them.
+
+        One that came just before its answer was told here was looked up too early, and the
+        daemon that it was then passed on to may be gone.
+        """
+        waiting = self.engine.correlate.waiting()
+        for start in range(0, len(waiting), AT_ONCE):
+            await self._match(waiting[start : start + AT_ONCE])
+
+    async def _match(self, waiting: Sequence[Early]) -> None:
+        engine = self.engine
+        wanted = [(early.account, key) for early in waiting for key in early.keys]
+        found = await engine.ledger.find(wanted)
+        async with engine.reading():
+            lent = await self._bring({mid for places in found.values() for mid, _ in places})
+            at = wall()
+            c = Changes()
+            for early in waiting:
+                event = _reported(early)
+                place = self._among(early.account, event, early.to, found, lent)
+                if place is None or not engine.correlate.keeps(early):
+                    continue
+                engine.correlate.drop(early)
+                c.entries.drops.append((KIND, _name(early)))
+                self._meet(place, early.account, event, early.to, at, c, theirs=early.theirs)
+            engine.commit(c)
 
     def restore(self, kept: Sequence[tuple[bytes, float, bytes]]) -> None:
         """Reports that waited when the daemon stopped."""
@@ -258,6 +296,12 @@ class Reports:
         """Until every look-up under way has ended."""
         while self._lookups:
             await asyncio.wait(self._lookups)
+
+
+def _reported(early: Early) -> Reported:
+    """As it came, with nothing left to acknowledge."""
+    fate = Fate(early.fate)
+    return Reported(early.keys, early.exact, fate, early.code, early.to, receipt=None)
 
 
 def _name(early: Early) -> bytes:

@@ -1,0 +1,97 @@
+"""Reports about what another daemon wrote, which comes to be ours when that one is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon import replica
+from daemon.broker.base import Record
+from daemon.changelog import MSGPACK, outcome
+from daemon.ledger import Ledger
+from daemon.model import pack_life
+
+from .conftest import MakeDesk
+from .desk import JOBS, Desk, Peer, Terms, configured
+
+TO = "13912345678"
+OTHER = 7
+OURS = frozenset({(JOBS, 0)})
+
+
+async def told(directory: Path) -> tuple[bytes, Record]:
+    """Another daemon's job was answered: the carrier's id, and what that daemon told of it."""
+    other = Desk(directory / "other" / "state", configured(Terms()))
+    await other.start()
+    try:
+        peer = other.peer()
+        await other.take({"id": "j"})
+        [(sequence, _, _)] = await other.written(peer)
+        carrier_id = peer.accepts(sequence)
+        await other.settle()
+        (message,) = other.app.engine.open.values()
+        key, value = outcome(OTHER, message, pack_life(message))
+    finally:
+        await other.close()
+    return carrier_id, Record("sms.state", 0, 0, key, value, MSGPACK, other.at)
+
+
+async def beside(make_desk: MakeDesk) -> tuple[Desk, Peer]:
+    """One of a group, which has no partition yet."""
+    desk = await make_desk()
+    desk.app.homes.every = False
+    desk.app.homes._sure = lambda: True
+    return desk, desk.peer()
+
+
+async def test_a_report_that_came_before_its_answer_was_told_counts_after_a_takeover(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    desk, peer = await beside(make_desk)
+    carrier_id, record = await told(tmp_path)
+    peer.reports(carrier_id, to=TO)
+    await desk.settle()
+    await desk.app.replica._take_over([record])
+    await desk.settle()
+    assert desk.states("j/0") == []
+    await desk.app.takeover.adopt(OURS)
+    await desk.settle()
+    assert desk.states("j/0") == ["delivered"]
+
+
+async def test_a_report_that_came_while_its_answer_was_written_down_counts_after_a_takeover(
+    make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, peer = await beside(make_desk)
+    carrier_id, record = await told(tmp_path)
+
+    async def nothing_to_wait_for(ledger: Ledger) -> None:
+        """The commit that is held up has nothing of this message."""
+
+    async with desk.slow_disk():
+        with monkeypatch.context() as patch:
+            patch.setattr(replica, "durable", nothing_to_wait_for)
+            await desk.app.replica._take_over([record])
+        peer.reports(carrier_id, to=TO)
+        await desk.app.engine.reports.settled()
+    await desk.pass_(3.0)
+    assert desk.states("j/0") == []
+    await desk.app.takeover.adopt(OURS)
+    await desk.settle()
+    assert desk.states("j/0") == ["delivered"]
+    assert desk.app.correlate.waiting() == []
+
+
+async def test_a_report_about_nobodys_message_still_waits_after_a_takeover(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    desk, peer = await beside(make_desk)
+    _, record = await told(tmp_path)
+    peer.reports(bytes(8), to=TO)
+    await desk.settle()
+    await desk.app.replica._take_over([record])
+    await desk.app.takeover.adopt(OURS)
+    await desk.settle()
+    assert desk.states("j/0") == []
+    assert len(desk.app.correlate.waiting()) == 1

@@ -39,6 +39,8 @@ STAYS, LOST = "a", "b"
 """The daemons, in the order of the nodes that they have."""
 UNANSWERED = WINDOW * BINDS * len(CARRIERS)
 DELAY, REPORT_DELAY, HOLD = 0.1, 1.0, 2.0
+SOON, SOON_FROM = 0.02, ("unicom", "telecom")
+"""Reports of these carriers come so soon that the survivor has them before the answers are told."""
 KILLS, FULL_KILLS = 2, 10
 SHARED_WITHIN = 30.0
 WARM = 6.0
@@ -118,8 +120,10 @@ async def measure(options: Options) -> Result:
         "hold": HOLD,
         "parts per message": 1,
     }
+    shown = settings.parameters()
+    shown["report delay"] = [f"{REPORT_DELAY:g}", *(f"{name} {SOON:g}" for name in SOON_FROM)]
     facts = machine(load) | shown_syncs(probed)
-    result = Result("takeover", parameters | settings.parameters(), facts)
+    result = Result("takeover", parameters | shown, facts)
     _targets(result, runs)
     result.tables["takeovers"] = [_times(number, run) for number, run in enumerate(runs, 1)]
     result.tables["messages"] = [_messages(number, run) for number, run in enumerate(runs, 1)]
@@ -141,6 +145,7 @@ def _settings(bootstrap: str, prefix: str) -> Settings:
             "daemon": {"name": STAYS},
             "uncertain": {"hold": HOLD, "then": "resend"},
             **{f"accounts.{name}.shares": shares for name in CARRIERS},
+            **{f"simulate.accounts.{name}": {"report_delay": SOON} for name in SOON_FROM},
         },
     )
 

@@ -44,6 +44,9 @@ def connect(path: Path, *, readonly: bool = False, cache_kb: int = 2000) -> sqli
         db.execute(f"pragma cache_size = -{cache_kb}")
         # Distributions build SQLite to overwrite what is deleted with zeros: pages written twice.
         db.execute("pragma secure_delete = off")
+        # What a statement may have to undo, and what it sorts: a megabyte or two, which would else
+        # be written to the system's own temporary directory, outside state_dir.
+        db.execute("pragma temp_store = memory")
         db.execute("pragma synchronous = full")
         found: int = db.execute("pragma user_version").fetchone()[0]
     except sqlite3.Error as exc:

@@ -203,12 +203,18 @@ class Reader:
         ]
 
     def queues(self) -> list[Queued]:
-        rest = (
-            f"{_JOINED} where m.state < {WAITING_STATES}"
-            " group by m.route, m.lane, m.state, j.topic, j.partition"
+        # `group by` would sort a row for each message; this has one for each group.
+        self._db.execute(
+            "create temp table if not exists queue (route, lane, state, topic, partition, size,"
+            " primary key (route, lane, state, topic, partition)) without rowid"
         )
-        columns = "m.route, m.lane, m.state, j.topic, j.partition, count(*)"
-        return [Queued(*row) for row in fetch(self._db, columns, rest, ())]
+        self._db.execute("delete from temp.queue")
+        self._db.execute(
+            "insert into temp.queue select m.route, m.lane, m.state, j.topic, j.partition, 1"
+            f" {_JOINED} where m.state < {WAITING_STATES} on conflict do update set size = size + 1"
+        )
+        columns = "route, lane, state, topic, partition, size"
+        return [Queued(*row) for row in fetch(self._db, columns, "from temp.queue")]
 
     def due(
         self, after: tuple[float, int] | None, until: float, limit: int

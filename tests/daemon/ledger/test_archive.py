@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.ledger import Archiver, Entries, History, Ledger, LedgerError, Period, files, purge
+from daemon.ledger import (
+    Archiver,
+    Entries,
+    History,
+    Known,
+    Ledger,
+    LedgerError,
+    Period,
+    files,
+    purge,
+)
 from daemon.ledger import archive as archive_module
 from daemon.ledger.files import LEDGER, archives
 from tests.daemon.ledger.content import (
@@ -198,7 +208,7 @@ async def test_ids_of_archived_jobs_stay_known_for_their_time(
     await kept(ledger, taken([1]), delivered([1]))
     clock.now += 2 * HOUR
     await archiver.sweep(clock.now)
-    assert (await ledger.known(["j-1", "j-2"])) == {"j-1": (1, bytes(16), True)}
+    assert (await ledger.known(["j-1", "j-2"])) == {"j-1": Known(1, bytes(16), True)}
     clock.now = NOON + 86400.0
     assert await ledger.known(["j-1"]) == {}
 
@@ -215,7 +225,7 @@ async def test_ids_outlive_a_dropped_archive_and_are_forgotten_in_time(
     assert [path.stem for path in await archiver.drop_archives(clock.now, clock.now)] == ["2026-11"]
     assert archives(state_dir) == []
     assert not list((state_dir / "archive").iterdir())
-    assert await ledger.known(["j-1", "j-2"]) == {"j-2": (None, bytes(16), True)}
+    assert await ledger.known(["j-1", "j-2"]) == {"j-2": Known(None, bytes(16), True)}
     clock.now = young + 86400.0
     assert await ledger.known(["j-2"]) == {}
     await archiver.sweep(clock.now)

@@ -106,13 +106,17 @@ class App:
         self.outbox = Outbox(self.outlet, self._published, self.ledger.outbox)
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
+        identity = self.ledger.identity()
         self.source = self.broker.source(
-            topics.jobs, on_assigned=self._assigned, on_revoked=self._revoked
+            topics.jobs,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            instance=f"carrierd-{identity:x}",
         )
         # A local queue is on the disk that the ledger is on, and there is nobody else to tell.
         alone = config.broker.kind == "local"
         self.homes = Homes(topics.jobs, every=alone, sure=self.source.sure)
-        self.teller = None if alone else Teller(self.ledger.identity(), *shared)
+        self.teller = None if alone else Teller(identity, *shared)
         self.stops = Stops(self._goes_to)
         settings = self.settings = dict(config.accounts)
         self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .desk import Desk, Terms, configured, stand_still
+from .group import Group
 
 MakeDesk = Callable[..., Awaitable[Desk]]
 
@@ -30,3 +31,21 @@ async def make_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     yield make
     for desk in desks:
         await desk.close()
+
+
+MakeGroup = Callable[..., Group]
+
+
+@pytest.fixture
+async def make_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeGroup]:
+    groups: list[Group] = []
+
+    def make(*terms: Terms, **settings: object) -> Group:
+        group = Group(tmp_path, monkeypatch, *terms, **settings)
+        groups.append(group)
+        return group
+
+    yield make
+    for group in groups:
+        for member in group.members:
+            await member.close()

@@ -1,0 +1,130 @@
+"""Several daemons of one group: what each knows of the others' messages, and takes up of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from daemon import app
+from daemon.model import State
+
+from .conftest import MakeGroup
+from .desk import Terms
+
+TO = "13912345678"
+OTHER = "13912345679"
+LONG = "字" * 130  # two parts
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revocation waits for no answer."""
+    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+
+
+async def test_a_message_answered_at_one_daemon_is_reported_at_the_one_that_took_over(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0, 1], [])
+    peer = a.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    key = peer.accepts(sequence)
+    await group.settle()
+    await group.kill(a)
+    await group.assign([0, 1])
+    b.peer().reports(key, to=TO)
+    await group.pass_(0.0)
+    assert group.states("j/0") == ["accepted", "delivered"]
+    assert group.committed() == 1
+
+
+async def test_a_message_whose_hold_ended_while_nobody_had_it_is_sent_by_who_takes_over(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    await group.job(id="j", not_before="2026-05-29T04:35:20+08:00")
+    assert a.row("j/0")["state"] == State.HELD
+    assert b.row("j/0")["state"] == State.HELD
+    await group.kill(a)
+    await group.pass_(3000.0)
+    await group.assign([0])
+    await group.pass_(0.0)
+    assert len(await b.written(b.peer())) == 1
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_an_answer_that_comes_after_the_handover_is_known_to_the_new_owner(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    await group.assign([], [0])
+    key = peer.accepts(sequence)
+    await group.settle()
+    await group.pass_(20.0)
+    assert not await b.written(other, most=0.05), "it was answered"
+    other.reports(key, to=TO)
+    await group.settle()
+    assert group.states("j/0")[-1] == "delivered"
+    assert group.committed() == 1
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_part_that_had_not_left_is_sent_by_the_new_owner(make_group: MakeGroup) -> None:
+    group = make_group(Terms(window=1))
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer = a.peer()
+    await group.job(id="j", text=LONG)
+    [(_, first, _)] = await a.written(peer)
+    await group.assign([], [0])
+    other = b.peer()
+    [(sequence, part, _)] = await b.written(other)
+    assert part.number == 2
+    assert part.reference == first.reference
+    other.accepts(sequence)
+    await group.pass_(11.0)
+    [(sequence, part, write)] = await b.written(other)
+    assert (part.number, write.attempt) == (1, 2)
+    other.accepts(sequence)
+    await group.settle()
+    assert group.states("j/0") == ["uncertain", "accepted"]
+
+
+async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_looked_up(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    key = peer.accepts(sequence)
+    await group.settle()
+    looked_up = asyncio.Event()
+
+    async def never(wanted: Any) -> Any:
+        looked_up.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(a.app.ledger, "find", never)
+    other.reports(key, to=TO)
+    await looked_up.wait()
+    await a.settle()
+    state = await group.kill(a)
+    await group.assign([])
+    await group.make(state)
+    await group.assign([], [0])
+    assert group.states("j/0")[-1] == "delivered"

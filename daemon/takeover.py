@@ -30,6 +30,9 @@ class Takeover:
         self.intake = intake
         self._gained: frozenset[Place] = frozenset()
         self._due = asyncio.Event()
+        """Set while partitions came or went and that was not looked at."""
+        self._busy = False
+        """Whether it is being looked at."""
 
     def revoked(self) -> None:
         """Nothing is written or taken until the next assignment."""
@@ -45,10 +48,10 @@ class Takeover:
         if lost:
             self.engine.forsake()
         log.info("partitions", lost=_names(lost), gained=_names(self._gained), held=len(places))
-        if self._gained:
+        if lost or self._gained:
+            self.intake.ready.clear()  # who had nothing was not told of a revocation
             self._due.set()
-        else:
-            self.intake.ready.set()
+        self._go_on()
         for account in self.engine.accounts.values():
             account.nudge()
 
@@ -57,16 +60,23 @@ class Takeover:
         while True:
             await self._due.wait()
             self._due.clear()
-            generation, gained = self.homes.generation, self._gained
-            try:
+            self._busy = True
+            await self._take_up()
+            self._busy = False
+            self._go_on()
+
+    async def _take_up(self) -> None:
+        generation, gained = self.homes.generation, self._gained
+        try:
+            if gained:
                 await self.replica.caught_up()
-            except BrokerError as exc:
-                log.warning("not taken over yet", error=str(exc))
-                await asyncio.sleep(RETRY_AFTER)
-                self._due.set()
-                continue
-            if generation == self.homes.generation:
-                await self.adopt(gained)
+        except BrokerError as exc:
+            log.warning("not taken over yet", error=str(exc))
+            await asyncio.sleep(RETRY_AFTER)
+            self._due.set()
+            return
+        if generation == self.homes.generation:
+            await self.adopt(gained)
 
     async def adopt(self, places: frozenset[Place]) -> None:
         """These are ours from now on; all that was told of their messages is in our ledger."""
@@ -74,7 +84,11 @@ class Takeover:
         await adopt(self.engine.ledger, self.engine, self.router)
         await self.engine.reports.look_again()
         await self.replica.stopping.again()
-        if not self.homes.rebalancing:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Jobs are taken when all that is assigned to us has been taken up."""
+        if not (self.homes.rebalancing or self._busy or self._due.is_set()):
             self.intake.ready.set()
 
 

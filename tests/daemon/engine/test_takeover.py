@@ -102,6 +102,63 @@ async def test_a_part_that_had_not_left_is_sent_by_the_new_owner(make_group: Mak
     assert group.states("j/0") == ["uncertain", "accepted"]
 
 
+async def test_a_takeover_waits_for_what_is_being_taken_over(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    known = b.app.ledger.known
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(ids: Any) -> Any:
+        held.set()
+        await go.wait()
+        return await known(ids)
+
+    monkeypatch.setattr(b.app.ledger, "known", slow)
+    group.log.forgets = True
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await held.wait()
+    await a.settle()
+    await group.assign([], [0], settle=False)
+    await asyncio.sleep(0.05)
+    assert not b.app.intake.ready.is_set()
+    go.set()
+    await group.settle()
+    assert b.app.intake.ready.is_set()
+    assert not await b.written(other, most=0.1)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_nothing_is_taken_from_a_partition_while_only_another_one_is_taken_up(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([], [1])
+    peer, other = a.peer(), b.peer()
+    group.log.forgets = True
+    await group.assign([0], [1], settle=False)
+    async with a.slow_disk():
+        await asyncio.sleep(0.02)
+        a.tail.stuck = True
+        await group.job(partition=1, id="j", of=[b])
+        [(sequence, _, _)] = await b.written(other)
+        other.accepts(sequence)
+        await b.settle()
+        await group.assign([0, 1], [], settle=False)
+    await asyncio.sleep(0.1)
+    assert not a.app.intake.ready.is_set()
+    a.tail.stuck = False
+    await group.settle()
+    assert a.app.intake.ready.is_set()
+    assert not await a.written(peer, most=0.1)
+
+
 async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_looked_up(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,19 +84,24 @@ async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
                 if engine.homes.mine(message.job):
                     _resume(engine, known or message, c)
             engine.commit(c)
-    await durable(ledger)
     waiting = await _count(ledger, engine, router)
     if waiting:
         log.info("taken up", waiting=waiting)
 
 
 async def _count(ledger: Ledger, engine: Engine, router: Router) -> int:
-    """How much of our own waits in the ledger, by route: the queues are refilled from there."""
+    """How much of our own waits in the ledger, by route: the queues are refilled from there.
+
+    What comes to wait meanwhile may be counted twice, which a refill finds out; what is not counted
+    would never be read back.
+    """
+    there = {m.mid for queue in router.queues.values() for m in queue.lanes if m.queued}
+    for queue in router.queues.values():
+        queue.spilled, queue.parked, queue.held = [0] * LANES, [0] * LANES, 0
+    await durable(ledger)
     rows = await ledger.queues()
     for queue in router.queues.values():
-        queue.spilled, queue.newest = [0] * LANES, [0] * LANES
-        queue.parked, queue.newest_parked = [0] * LANES, [0] * LANES
-        queue.held = 0
+        queue.newest, queue.newest_parked = [0] * LANES, [0] * LANES
     waiting = 0
     for row in rows:
         if not engine.homes.has(row.topic, row.partition):
@@ -113,9 +118,10 @@ async def _count(ledger: Ledger, engine: Engine, router: Router) -> int:
         else:
             known.held += row.size
     for queue in router.queues.values():
-        for lane in range(LANES):
-            # What is in memory is in the ledger, too.
-            queue.spilled[lane] = max(0, queue.spilled[lane] - queue.lanes.count(lane))
+        for m in queue.lanes:
+            # What is in memory is in the ledger, too: as parked where it was read back from there.
+            if m.mid in there and m.queued and not m.parked:
+                queue.spilled[m.lane] = max(0, queue.spilled[m.lane] - 1)
         name = router.serving.get(queue.name)
         if name is not None:
             router.accounts[name].nudge()

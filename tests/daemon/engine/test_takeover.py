@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon import app
+from daemon import app, queues
 from daemon.model import State
 
 from .conftest import MakeGroup
@@ -102,6 +102,36 @@ async def test_a_part_that_had_not_left_is_sent_by_the_new_owner(make_group: Mak
     assert group.states("j/0") == ["uncertain", "accepted"]
 
 
+async def test_what_waits_in_the_ledger_alone_is_found_after_a_rebalance(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 4)
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    for number in range(4):
+        await group.job(id=f"p{number}")
+    await group.pass_(61.0)
+    await a.park()
+    assert a.row("p0/0")["state"] == State.PARKED
+    peer = a.peer()
+    peer.link.paused_until = peer.now + 1000.0
+    a.pull()
+    while len(a.app.router.queues["mobile"].lanes) < 4:
+        await group.settle()
+    for number in range(4):
+        await group.job(id=f"q{number}")
+    await group.assign([0, 1])
+    peer.link.paused_until = 0.0
+    a.pull()
+    names: set[str] = set()
+    while found := await a.written(peer, most=0.2):
+        names |= {write.message.job.fields.id for _, _, write in found}
+        for sequence, _, _ in found:
+            peer.accepts(sequence)
+    assert names == {f"{letter}{number}" for letter in "pq" for number in range(4)}
+
+
 async def test_a_takeover_waits_for_what_is_being_taken_over(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,3 +215,19 @@ async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_look
     await group.make(state)
     await group.assign([], [0])
     assert group.states("j/0")[-1] == "delivered"
+
+
+async def test_what_is_counted_as_waiting_is_ours(make_group: MakeGroup) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0, 1], [])
+    await group.job(partition=0, id="j")
+    await group.job(partition=1, id="k")
+    await group.pass_(61.0)
+    await a.park()
+    await group.settle()
+    assert a.app.router.parked("a") == 2
+    await group.assign([0], [1])
+    assert (a.app.router.parked("a"), b.app.router.parked("a")) == (1, 1)
+    await group.assign([], [0, 1])
+    assert (a.app.router.parked("a"), b.app.router.parked("a")) == (0, 2)

@@ -79,8 +79,8 @@ async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
         async with engine.reading():
             for message in revive_all(await ledger.load([mid for _, mid in found])):
                 known = engine.held(message.mid)
-                if known is not None and (known.final or known.mid in engine.open):
-                    continue
+                if known is not None and (known.final or known.wake != ELSEWHERE):
+                    continue  # it is being looked after
                 if engine.homes.mine(message.job):
                     _resume(engine, known or message, c)
             engine.commit(c)

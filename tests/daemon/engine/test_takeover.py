@@ -231,3 +231,33 @@ async def test_what_is_counted_as_waiting_is_ours(make_group: MakeGroup) -> None
     assert (a.app.router.parked("a"), b.app.router.parked("a")) == (1, 1)
     await group.assign([], [0, 1])
     assert (a.app.router.parked("a"), b.app.router.parked("a")) == (0, 2)
+
+
+async def test_a_message_that_a_report_brought_into_memory_is_taken_up_all_the_same(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j", text=LONG)
+    (first, _, _), _ = await a.written(peer)
+    key = peer.accepts(first)
+    peer.silence()
+    await group.settle()
+    a = await group.make(await group.kill(a))
+    peer = a.peer()
+    due = a.app.ledger.due
+
+    async def reported_first(*args: Any) -> Any:
+        a.app.ledger.due = due  # type: ignore[method-assign]
+        peer.reports(key, to=TO)
+        await a.app.engine.reports.settled()
+        return await due(*args)
+
+    a.app.ledger.due = reported_first  # type: ignore[method-assign]
+    await group.assign([0])
+    assert a.app.engine.open
+    await group.pass_(11.0)
+    [(_, part, write)] = await a.written(peer)
+    assert (part.number, write.attempt) == (2, 2)

@@ -98,7 +98,7 @@ class Engine:
         """Messages that memory let go of and that a reader of the ledger may still see as they
         were: their last row is on its way to the disk, or got there after the reader looked.
         """
-        self._batch = 0
+        self._batch = ledger.last_batch
         """The last batch of events that became durable."""
         self._published = 0
         self._owed: deque[tuple[int, Changes]] = deque()

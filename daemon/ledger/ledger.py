@@ -182,6 +182,11 @@ class Ledger:
         self._gathering.told = self._told
 
     @property
+    def last_batch(self) -> int:
+        """The number of the last commit that had events; 0 when none waits to be published."""
+        return self._outbox_number
+
+    @property
     def waiting(self) -> int:
         """Rows that gather for the next commit: what intake may look at to slow down."""
         return self._gathering.rows()

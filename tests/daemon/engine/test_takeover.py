@@ -163,6 +163,29 @@ async def test_a_takeover_waits_for_what_is_being_taken_over(
     assert not await b.written(other, most=0.1)
 
 
+async def test_after_a_restart_an_offset_waits_for_what_was_not_published_before(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    a.outlet.away = True
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await group.settle()
+    state = await group.kill(a)
+    a = await group.make(state, away=True)
+    await group.assign([0])
+    await group.pass_(1.0)
+    assert group.committed() == 0
+    a.outlet.away = False
+    group.log.stir()
+    await group.pass_(1.0)
+    assert group.committed() == 1
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_nothing_is_taken_from_a_partition_while_only_another_one_is_taken_up(
     make_group: MakeGroup,

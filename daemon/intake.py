@@ -329,6 +329,7 @@ class Intake:
         What becomes safe meanwhile is released twice, which counts once.
         """
         engine = self.engine
+        generation = engine.homes.generation
         mids = [
             mid
             for seq, again in unsure.items()
@@ -340,6 +341,8 @@ class Intake:
         fresh: list[Message] = []
         async with engine.reading():
             rows = await engine.ledger.load(mids)
+            if engine.homes.generation != generation:
+                return  # the records will be given again, to us or to another
             there = {row.mid: row for _, row in rows}
             jobs_there = {job.seq: job for job, _ in rows}
             for seq, again in unsure.items():

@@ -82,14 +82,21 @@ class Offsets:
                 self.release(mid)
 
     def forget(self, topic: str, partition: int) -> None:
-        """The partition went to someone else, who will take its open records again."""
+        """Its open records will be taken again, by someone else or by us."""
         place = (topic, partition)
         self._next.pop(place, None)
         self._moved.discard(place)
+        gone = set()
         for offset, job in self._open.pop(place, {}).items():
             places = self._places.get(job)
             if places is not None:
                 places.remove((place, offset))
+                if not places:
+                    gone.add(job)
+        for job in gone:
+            del self._places[job], self._left[job]
+        if gone:
+            self._mids = {mid for mid in self._mids if mid >> INDEX_BITS not in gone}
 
     def moved(self) -> dict[Place, int]:
         """The positions that changed since the last call: the next offset to read, by place."""

@@ -256,6 +256,42 @@ async def test_what_is_counted_as_waiting_is_ours(make_group: MakeGroup) -> None
     assert (a.app.router.parked("a"), b.app.router.parked("a")) == (0, 2)
 
 
+async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of_it(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    await group.job(id="j", to=["1", TO])
+    await group.kill(a)
+    c = await group.make()
+    await group.settle()
+    other = c.peer()
+    load = b.app.ledger.load
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(mids: Any) -> Any:
+        held.set()
+        await go.wait()
+        return await load(mids)
+
+    monkeypatch.setattr(b.app.ledger, "load", slow)
+    await group.assign([0], [], settle=False)
+    await held.wait()
+    await group.assign([], [0], settle=False)
+    go.set()
+    await group.settle()
+    [(sequence, _, _)] = await c.written(other)
+    assert not b.app.engine.open
+    other.accepts(sequence)
+    await group.settle()
+    await group.assign([0], [])
+    await group.pass_(0.0)
+    assert group.states("j/1") == ["accepted"]
+    assert group.committed() == 1
+
+
 async def test_a_message_that_a_report_brought_into_memory_is_taken_up_all_the_same(
     make_group: MakeGroup,
 ) -> None:

@@ -269,8 +269,9 @@ class Intake:
             m.state = State.HELD
             expires = m.job.fields.expires_at
             m.wake = not_before if expires is None else min(not_before, expires)
+            queue.held += 1
             if self.parking.far(m, at):
-                self.parking.hold(m, queue, c)
+                self.parking.hold(m, c)
             del engine.open[m.mid]
             return
         m.wake = engine.settle.waiting_until(m)
@@ -304,7 +305,7 @@ class Intake:
     def unhold(self, m: Message) -> None:
         """Its `not_before` has come."""
         queue = self.router.queues.get(m.route)
-        if queue is not None and m.parked:
+        if queue is not None:
             queue.held = max(0, queue.held - 1)
         if queue is None or not queue.accounts:
             # Its account was taken out of the configuration meanwhile.

@@ -58,9 +58,8 @@ class Parking:
         queue.park(m)
         self._tell(m, c)
 
-    def hold(self, m: Message, queue: RouteQueue, c: Changes) -> None:
-        """The message, which is held, waits for its `not_before`."""
-        queue.held += 1
+    def hold(self, m: Message, c: Changes) -> None:
+        """The message, which is held, waits long for its `not_before`."""
         self._tell(m, c)
 
     def _tell(self, m: Message, c: Changes) -> None:

@@ -115,7 +115,7 @@ class RouteQueue:
         self.newest_parked = [0] * LANES
         """The newest of them that was read back, by lane."""
         self.held = 0
-        """Messages that are parked until their `not_before`."""
+        """Messages that wait for their `not_before`, all of them in the ledger alone."""
         self.refilling = [False] * LANES
 
     def __len__(self) -> int:

@@ -112,7 +112,7 @@ class Router:
             queue.spilled[message.lane] = max(0, queue.spilled[message.lane] - 1)
         elif message.state is State.PARKED:
             queue.parked[message.lane] = max(0, queue.parked[message.lane] - 1)
-        elif message.state is State.HELD and message.parked:
+        elif message.state is State.HELD:
             queue.held = max(0, queue.held - 1)
 
     def parked(self, account: str) -> int:

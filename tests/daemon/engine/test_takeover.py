@@ -256,6 +256,18 @@ async def test_what_is_counted_as_waiting_is_ours(make_group: MakeGroup) -> None
     assert (a.app.router.parked("a"), b.app.router.parked("a")) == (0, 2)
 
 
+async def test_what_was_held_is_counted_until_its_time_comes(make_group: MakeGroup) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    await group.job(id="j", not_before="2026-05-29T04:27:10+08:00")
+    state = await group.kill(a)
+    a = await group.make(state)
+    await group.assign([0])
+    await group.pass_(60.0)
+    assert a.app.router.parked("a") == 0
+
+
 async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of_it(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

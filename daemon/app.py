@@ -37,6 +37,7 @@ from .inbound import Inbound
 from .intake import Intake
 from .ledger import Ledger
 from .ledger.rows import Event as OutEvent
+from .leftovers import Leftovers
 from .link import Link
 from .listen import Listener
 from .metrics import Metrics, registry
@@ -103,7 +104,10 @@ class App:
             on_commit=self.tally.commit.observe,
             remember_ids=config.daemon.remember_ids,
         )
-        self.outbox = Outbox(self.outlet, self._published, self.ledger.outbox)
+        leftovers = Leftovers(self.ledger, topics.reports)
+        self.outbox = Outbox(
+            self.outlet, self._published, self.ledger.outbox, leftovers.still_meant
+        )
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
         identity = self.ledger.identity()

@@ -226,7 +226,12 @@ class Link(asyncio.Protocol):
             self.touch()
 
     def acknowledge(self, receipts: Sequence[Any]) -> None:
-        """These are safe with us now; the peer may forget them."""
+        """These are safe with us now; the peer may forget them.
+
+        After the goodbye it hears nothing any more, and says them again on the next connection.
+        """
+        if not self.bound:
+            return
         for receipt in receipts:
             self.session.acknowledge(receipt)
         self.touch()

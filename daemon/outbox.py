@@ -47,10 +47,13 @@ class Outbox:
         outlet: Outlet,
         told: Callable[[int], None],
         more: Callable[[int, int], Awaitable[Sequence[Batch]]],
+        still_meant: Callable[[Sequence[Event]], Awaitable[Sequence[Event]]] | None = None,
     ) -> None:
         self.outlet = outlet
         self.told = told
         self.more = more
+        self.still_meant = still_meant
+        """What of the events of before the start is to be published."""
         self.waiting = 0
         """Records that are durable here and not published yet."""
         self._batches: deque[Batch] = deque()
@@ -112,9 +115,12 @@ class Outbox:
     async def _read_back(self) -> None:
         found = await self.more(self._taken, BATCHES)
         for n, events in found:
+            before_start = self._counted_from is None or n < self._counted_from
+            if before_start and self.still_meant is not None:
+                events = await self.still_meant(events)
             self._batches.append((n, events))
             self._in_memory += len(events)
-            if self._counted_from is None or n < self._counted_from:
+            if before_start:
                 self.waiting += len(events)  # of before the start
         if not found and self._taken >= self._newest:
             self._behind = False

@@ -234,6 +234,7 @@ class LogBroker:
         *,
         on_assigned: Placed | None = None,
         on_revoked: Released | None = None,
+        instance: str | None = None,
     ) -> LogSource:
         assert on_assigned is not None
         assert on_revoked is not None

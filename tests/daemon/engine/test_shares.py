@@ -188,7 +188,7 @@ async def test_what_one_node_throttles_flows_through_the_other_at_the_full_rate(
         await asyncio.sleep(0.001)
     await desk.settle()
     assert (done, refused > 0) == (60, True)
-    assert refused < 30, "it was asked again and again"
+    assert refused < 60, "it was asked again and again"
     assert desk.app.accounts["a"].pacer.pace == 500
     assert [desk.states(f"j{n}/0") for n in range(60)] == [["accepted"]] * 60
 

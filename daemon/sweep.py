@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from . import jobs
 from .clock import wall
 from .config import Daemon
 from .ledger import Archiver, Ledger
@@ -19,7 +20,10 @@ class Sweep:
     def __init__(self, ledger: Ledger, settings: Daemon) -> None:
         self.settings = settings
         self.archiver = Archiver(
-            ledger, zone=settings.timezone, archive_after=settings.archive_after
+            ledger,
+            zone=settings.timezone,
+            archive_after=settings.archive_after,
+            recipients=lambda body: len(jobs.unpack(body).to),
         )
 
     async def run(self) -> None:

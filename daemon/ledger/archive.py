@@ -46,6 +46,8 @@ _FINISHED = """
 _MESSAGES = (
     "(select count(*) from message m where m.mid between j.seq << 10 and j.seq << 10 | 1023)"
 )
+_PARTIAL = 'case when j."offset" < 0 then hex(j.body) end'
+"""The body of a job of which only some messages may be known."""
 _COPY = (
     """
     insert or replace into archive.job
@@ -94,16 +96,19 @@ class Archiver:
         zone: tzinfo,
         archive_after: float = 3600.0,
         period: Period = Period.MONTH,
+        recipients: Callable[[bytes], int] = lambda _: 0,
     ) -> None:
         """A job moves `archive_after` seconds after the last change of its last message.
 
         Who holds a finished message in memory for longer must not put it again.  Periods begin
-        and end in `zone`.
+        and end in `zone`.  `recipients(body)` is how many messages a job has: one of which only
+        some are known stays, as the others may be ours to send, until its id is forgotten.
         """
         self._ledger = ledger
         self._zone = zone
         self._archive_after = archive_after
         self._period = period
+        self._recipients = recipients
         self._directory = ledger.state_dir / files.ARCHIVE
         self._db = files.connect(ledger.path, cache_kb=CACHE_KB)
         self._attached: str | None = None
@@ -181,16 +186,26 @@ class Archiver:
     def _candidates(self, after: int, last: int, cutoff: int) -> list[tuple[int, float]]:
         """seq and time of receiving of the next finished jobs, a slice of them at most."""
         rest = f"from job j where j.seq > ? and j.seq <= ? and {_FINISHED} order by j.seq limit ?"
-        columns = f"j.seq, {real('j.received')}, {_MESSAGES}"
-        rows = fetch(self._db, columns, rest, (after, last, cutoff, SLICE_JOBS))
+        columns = f"j.seq, {real('j.received')}, {_MESSAGES}, {_PARTIAL}"
         jobs: list[tuple[int, float]] = []
         messages = 0
-        for seq, received, count in rows:
-            messages += count
-            if jobs and messages > SLICE_MESSAGES:
+        while rows := fetch(self._db, columns, rest, (after, last, cutoff, SLICE_JOBS)):
+            for seq, received, count, body in rows:
+                after = seq
+                if body is not None and self._stays(received, count, bytes.fromhex(body), cutoff):
+                    continue
+                messages += count
+                if jobs and messages > SLICE_MESSAGES:
+                    return jobs
+                jobs.append((seq, received))
+            if jobs:
                 break
-            jobs.append((seq, received))
         return jobs
+
+    def _stays(self, received: float, count: int, body: bytes, cutoff: int) -> bool:
+        """Whether a job that another daemon told of is not known whole."""
+        remembered = received + self._ledger.remember_ids > cutoff
+        return remembered and count < self._recipients(body)
 
     def _copy(self, jobs: list[tuple[int, float]]) -> None:
         periods: dict[str, list[int]] = {}

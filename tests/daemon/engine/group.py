@@ -274,6 +274,15 @@ class Member(Desk):
         self.app.router.usable = lambda name: bool(self.up.get(name))
         self.app.router.changed()
         self.outlet.away = self.away_at_start
+        self.taking = False
+        take = self.app.intake.take
+
+        async def noted(records: Sequence[Record]) -> None:
+            self.taking = True
+            await take(records)
+            self.taking = False
+
+        self.app.intake.take = noted  # type: ignore[method-assign]
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -311,6 +320,8 @@ class Member(Desk):
         taken = all(at >= len(log.records.get(p, [])) for p, at in self.source.next.items())
         return (
             (read or tail.stuck)
+            and not (app.replica._busy or app.takeover._busy or app.takeover._due.is_set())
+            and not self.taking
             and (taken or not app.intake.ready.is_set())
             and (app.outbox.waiting == 0 or self.outlet.away)
             and not app.ledger._writing

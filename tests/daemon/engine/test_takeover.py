@@ -268,6 +268,20 @@ async def test_what_was_held_is_counted_until_its_time_comes(make_group: MakeGro
     assert a.app.router.parked("a") == 0
 
 
+async def test_a_job_of_which_only_a_part_was_told_is_whole_for_who_takes_over(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    await group.job(id="j", to=["1", TO])
+    assert b.row("j/0")["final"] == 1
+    assert await b.app.sweep.archiver.sweep(group.at + 100_000.0) == 0
+    await group.kill(a)
+    await group.assign([0])
+    assert len(await b.written(b.peer())) == 1
+
+
 async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of_it(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from .changelog import Fact, Orphan, Parked, Stop, Taken, message_of, unpack
 from .changes import Changes
 from .clock import wall
 from .engine import Engine
-from .ledger.rows import JobValues
+from .ledger.rows import JobValues, Known
 from .model import ELSEWHERE, INDEX_BITS, WAITS, Job, Message, PartState, State
 from .recall import revive_all
 from .recovery import adopt, durable
@@ -135,34 +135,38 @@ class Replica:
         engine = self.engine
         c = Changes()
         ours = False
+        new: set[str] = set()
         await durable(engine.ledger)  # what is known of them is to be found there
-        used = await engine.ledger.known(list({fact.id for fact in taken}))
-        seqs = {job: known.seq for job, known in used.items()}
-        partial = {job for job, known in used.items() if known.partial}
+        jobs = await engine.ledger.known(list({fact.id for fact in taken}))
         mids = [
-            seq << INDEX_BITS | fact.index
+            known.seq << INDEX_BITS | fact.index
             for fact in taken
-            if (seq := seqs.get(fact.id)) is not None
+            if (known := jobs.get(fact.id)) is not None and known.seq is not None
         ]
         async with engine.reading():
             there = {m.mid: m for m in revive_all(await engine.ledger.load(mids))}
             for fact in taken:
-                if fact.id not in seqs and (late := engine.ledger.recent(fact.id)) is not None:
-                    seqs[fact.id] = late.seq  # taken here a moment ago
-                if fact.id not in seqs:
-                    seqs[fact.id] = self.next_seq()
-                    partial.add(fact.id)
-                seq = seqs[fact.id]
-                if seq is None:
+                # Or it was taken here a moment ago.
+                known = jobs.get(fact.id) or engine.ledger.recent(fact.id)
+                if known is None:
+                    known = Known(self.next_seq(), fact.digest, finished=False, partial=True)
+                    new.add(fact.id)
+                jobs[fact.id] = known
+                if known.seq is None:
                     continue  # so long ago that only the id is left
+                if known.digest != fact.digest:
+                    log.warning("id used twice with other content", job=fact.id)
+                    continue
                 try:
-                    message = message_of(fact, seq)
+                    message = message_of(fact, known.seq)
                 except (ValueError, TypeError, msgspec.MsgspecError) as exc:
                     log.error("message not understood", job=fact.id, error=str(exc))
                     continue
                 before = engine.held(message.mid) or there.get(message.mid)
-                if before is None and fact.id not in partial:
+                if before is None and not known.partial:
                     continue  # a job of our own that is in the archive
+                if self._completes(fact, known, before, new):
+                    c.entries.jobs.append(_job_row(message.job))
                 if self._overtakes(fact, message, before):
                     there[message.mid] = message
                     if before is not None and not message.final:
@@ -175,6 +179,14 @@ class Replica:
         if ours:
             await adopt(engine.ledger, engine, self.router)
             await engine.reports.look_again()
+
+    def _completes(self, fact: Taken, known: Known, before: Message | None, new: set[str]) -> bool:
+        """Whether the ledger knows less of the job than this; it may have its text already."""
+        if fact.id in new:
+            new.discard(fact.id)
+            return True
+        whole = before is not None and before.job.whole
+        return isinstance(fact, Parked) and known.partial and not whole
 
     def _overtakes(self, fact: Taken, message: Message, before: Message | None) -> bool:
         """Whether what another daemon says goes before what we know; then memory lets go of it."""
@@ -196,9 +208,7 @@ class Replica:
 
     def _put(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> None:
         engine = self.engine
-        if before is None:
-            c.entries.jobs.append(_job_row(message.job))
-        elif before.job.whole:
+        if before is not None and before.job.whole:
             job, message.job = before.job, before.job
             if fact.received < job.received:
                 job.received = fact.received  # the first taking

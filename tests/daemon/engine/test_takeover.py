@@ -102,6 +102,26 @@ async def test_a_part_that_had_not_left_is_sent_by_the_new_owner(make_group: Mak
     assert group.states("j/0") == ["uncertain", "accepted"]
 
 
+@pytest.mark.parametrize("parked_first", [True, False])
+async def test_what_is_parked_keeps_its_text_whatever_is_told_of_the_job_besides(
+    make_group: MakeGroup, parked_first: bool
+) -> None:
+    group = make_group()
+    group.log.parked_first = parked_first
+    a = await group.make()
+    await group.assign([0])
+    await group.job(id="j", to=["1", TO], not_before="2026-05-29T04:35:20+08:00")
+    await group.pass_(0.0)
+    assert group.states("j/0") == ["rejected"]
+    assert group.committed() == 1
+    await group.kill(a)
+    b = await group.make()
+    await group.assign([0])
+    await group.pass_(3000.0)
+    [(_, part, _)] = await b.written(b.peer())
+    assert part.content == b"hello"
+
+
 async def test_what_waits_in_the_ledger_alone_is_found_after_a_rebalance(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +286,24 @@ async def test_what_was_held_is_counted_until_its_time_comes(make_group: MakeGro
     await group.assign([0])
     await group.pass_(60.0)
     assert a.app.router.parked("a") == 0
+
+
+async def test_other_content_under_an_id_that_another_daemon_used_stays_ours(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [1])
+    peer, other = a.peer(), b.peer()
+    other.link.paused_until = other.now + 1000.0
+    await group.job(partition=1, id="j", text="another")
+    await group.job(partition=0, id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await group.settle()
+    other.link.paused_until = 0.0
+    b.pull()
+    assert len(await b.written(other)) == 1
 
 
 async def test_a_job_of_which_only_a_part_was_told_is_whole_for_who_takes_over(

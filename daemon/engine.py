@@ -221,6 +221,9 @@ class Engine:
     def still_wanted(self, message: Message) -> bool:
         if message.final or self.open.get(message.mid) is not message:
             return False
+        if not self.homes.mine(message.job):
+            self.let_go(message)
+            return False
         if self.stops and self.stops.cover(message):
             self.refuse(message, STOPPED)
             return False
@@ -488,7 +491,8 @@ class Engine:
         links: dict[Link, Account] = {}
         for link, message, parts in claimed:
             account = self.of_link.get(link)
-            if account is None or paused or not link.bound:
+            theirs = not self.homes.mine(message.job)
+            if account is None or paused or theirs or not link.bound:
                 link.reserve(message, -len(parts))
                 for part in parts:
                     message.take_back(part)

@@ -288,6 +288,27 @@ async def test_what_was_held_is_counted_until_its_time_comes(make_group: MakeGro
     assert a.app.router.parked("a") == 0
 
 
+async def test_a_claim_that_is_durable_after_the_handover_is_not_written(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    peer.link.paused_until = peer.now + 1000.0
+    await group.job(id="j")
+    async with a.slow_disk():
+        peer.link.paused_until = 0.0
+        a.pull()
+        await asyncio.sleep(0.01)
+        await group.assign([], [0], settle=False)
+        await asyncio.sleep(0.05)
+    await group.settle()
+    assert len(await b.written(other)) == 1
+    assert not await a.written(peer, most=0.1)
+
+
 async def test_other_content_under_an_id_that_another_daemon_used_stays_ours(
     make_group: MakeGroup,
 ) -> None:

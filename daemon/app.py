@@ -426,6 +426,7 @@ class App:
         await self.pool.stop()
         await self.engine.reports.settled()
         self.engine.reports.hand_over()
+        self.engine.tell_doubts()
         self.engine.commit(Changes())  # claims that were given up last
         await durable(self.ledger)
         try:

@@ -40,11 +40,13 @@ from .offsets import Offsets
 from .queues import RouteQueue
 from .reports import Reports
 from .settle import Settle
-from .stops import STOPPED, Stops
+from .stops import STOPPED, Stops, unwritten
 from .tally import Tally
 
 log = structlog.get_logger()
 
+BEGUN = frozenset({State.WAITING, State.UNCERTAIN})
+"""States in which some parts of a message may have left and others not."""
 ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
 
 
@@ -305,12 +307,13 @@ class Engine:
         self.closed(message)
 
     def tell_doubts(self) -> None:
-        """Tell the others what may or may not have left: they may have these messages next."""
+        """Tell the others of what has left in part, or may have: they may have it next."""
         if self.teller is None:
             return
         c = Changes()
         for message in self.open.values():
-            if message.out and self.homes.mine(message.job):
+            begun = message.state in BEGUN and not unwritten(message)
+            if (message.out or begun) and self.homes.mine(message.job):
                 c.touch(message)
                 c.tells[message.mid] = self.teller.outcome
         self.commit(c)

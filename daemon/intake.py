@@ -30,7 +30,7 @@ from .numbers.normalise import normalise
 from .numbers.plan import Plan
 from .parking import Parking
 from .prepare import Refusal, fits
-from .recovery import durable
+from .recovery import durable, send_rest
 from .router import Router
 from .stops import STOPPED
 from .tally import Tally
@@ -389,6 +389,7 @@ class Intake:
                 if known.state is State.UNCERTAIN:
                     self.engine.settle.hold_from(known, at)
                     c.touch(known)
+                send_rest(self.engine, known)
         return fresh
 
 

@@ -179,8 +179,17 @@ def _resume(engine: Engine, message: Message, c: Changes) -> None:
             c.touch(message)
         else:
             engine.settle.uncertain(message, at, c)
-    never_left = [p for p in message.parts if p.state is PartState.UNSENT and not p.doubts]
-    if never_left and account is not None:
+    send_rest(engine, message)
+
+
+def send_rest(engine: Engine, message: Message) -> None:
+    """Queue a message of which some parts were dealt out and others never left.
+
+    Without its text, which only the job's own record has, it waits until that is given again.
+    """
+    account = engine.accounts.get(message.account or "")
+    never_left = any(p.state is PartState.UNSENT and not p.doubts for p in message.parts)
+    if never_left and account is not None and message.job.whole:
         account.bound.append(message)
         account.nudge()
 

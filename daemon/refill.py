@@ -55,7 +55,8 @@ class Refill:
             if rows and newest[lane] == start:  # else older ones came meanwhile
                 newest[lane] = rows[-1][1].mid
             for message in revive_all(rows):
-                if self.engine.held(message.mid) is None and self.engine.homes.mine(message.job):
+                ours = self.engine.homes.mine(message.job) and message.job.whole
+                if ours and self.engine.held(message.mid) is None:
                     message.state = State.WAITING
                     self.engine.open[message.mid] = message
                     found.append(message)

@@ -246,7 +246,10 @@ def _doubt(message: Message) -> None:
             part.state = PartState.IN_DOUBT
             part.doubts += 1
             part.flying = 0
-    message.state = State.UNCERTAIN
+        elif part.state is PartState.UNSENT and part.doubts:
+            part.state = PartState.IN_DOUBT  # it was to be sent again
+    if any(part.state is PartState.IN_DOUBT for part in message.parts):
+        message.state = State.UNCERTAIN
     message.wake = ELSEWHERE
 
 

@@ -85,11 +85,10 @@ async def test_a_part_that_had_not_left_is_sent_by_the_new_owner(make_group: Mak
     group = make_group(Terms(window=1))
     a, b = await group.make(), await group.make()
     await group.assign([0], [])
-    peer = a.peer()
+    peer, other = a.peer(), b.peer()
     await group.job(id="j", text=LONG)
     [(_, first, _)] = await a.written(peer)
     await group.assign([], [0])
-    other = b.peer()
     [(sequence, part, _)] = await b.written(other)
     assert part.number == 2
     assert part.reference == first.reference
@@ -150,6 +149,25 @@ async def test_what_waits_in_the_ledger_alone_is_found_after_a_rebalance(
         for sequence, _, _ in found:
             peer.accepts(sequence)
     assert names == {f"{letter}{number}" for letter in "pq" for number in range(4)}
+
+
+async def test_no_part_that_was_answered_is_sent_again_by_the_new_owner(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j", text=LONG)
+    (first, _, _), (second, _, _) = await a.written(peer)
+    peer.accepts(first)
+    peer.refuses(second, "8", throttled=True)
+    await group.assign([], [0])
+    found = await b.written(other)
+    assert [part.number for _, part, _ in found] == [2]
+    other.accepts(found[0][0])
+    await group.settle()
+    assert group.states("j/0") == ["accepted"]
 
 
 async def test_a_takeover_waits_for_what_is_being_taken_over(

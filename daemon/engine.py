@@ -338,7 +338,7 @@ class Engine:
         """A message that is not final was read back for a report, and stays for a while."""
         self.open[message.mid] = message
         account = self.accounts.get(message.account or "")
-        if message.state is State.WAITING and account is not None:
+        if message.state is State.WAITING and account is not None and message.job.whole:
             # Some of it was written and the rest waited in the ledger: it waits here now.
             account.bound.append(message)
             account.nudge()

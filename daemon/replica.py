@@ -202,8 +202,8 @@ class Replica:
                 log.warning("written by two daemons", message=message.id)
                 return False
             engine.let_go(before)
-        elif before.state in WAITS:
-            self.router.left(before)
+        elif before.state in WAITS and engine.homes.mine(before.job):
+            self.router.left(before)  # only what is ours was counted
         return True
 
     def _put(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> None:

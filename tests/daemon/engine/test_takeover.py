@@ -121,6 +121,29 @@ async def test_what_is_parked_keeps_its_text_whatever_is_told_of_the_job_besides
     assert part.content == b"hello"
 
 
+async def test_what_others_do_with_their_messages_hides_none_of_ours(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 2)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0, 1], [])
+    for name in ("k1", "k2"):
+        await group.job(partition=1, id=name)
+    for name in ("j1", "j2"):
+        await group.job(partition=0, id=name)
+    await group.assign([0], [1])
+    other = b.peer()
+    for sequence, _, _ in await b.written(other):
+        other.accepts(sequence)
+    await group.settle()
+    assert group.states("k2/0") == ["accepted"]
+    peer = a.peer()
+    names = {write.message.id for _, _, write in await a.written(peer)}
+    names |= {write.message.id for _, _, write in await a.written(peer, most=0.1)}
+    assert names == {"j1/0", "j2/0"}
+
+
 async def test_what_waits_in_the_ledger_alone_is_found_after_a_rebalance(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from .changes import Changes
 from .clock import wall
 from .engine import Engine
 from .ledger.rows import JobValues, Known
-from .model import ELSEWHERE, INDEX_BITS, WAITS, Job, Message, PartState, State
+from .model import ELSEWHERE, INDEX_BITS, UNSAFE, WAITS, Job, Message, PartState, State
 from .recall import revive_all
 from .recovery import adopt, durable
 from .router import Router
@@ -216,7 +216,8 @@ class Replica:
         if message.state in (State.WAITING, State.UNCERTAIN) and not message.final:
             _doubt(message)
         c.touch(message)
-        c.safe.append(message)
+        if message.state not in UNSAFE or message.parked:
+            c.safe.append(message)
         account = engine.accounts.get(message.account or "")
         if account is None:
             return

@@ -301,6 +301,33 @@ async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_look
     assert group.states("j/0")[-1] == "delivered"
 
 
+async def test_a_message_of_which_another_daemon_tells_late_is_looked_after(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer = a.peer()
+    await group.job(id="j")
+    await a.written(peer)
+    a.outlet.away = True
+    peer.silence()
+    await group.assign([], [0])
+    a.outlet.away = False
+    group.log.stir()
+    await group.pass_(0.0)
+    assert group.committed() == 0, "it may have to be sent again"
+    other = b.peer()
+    await group.pass_(11.0)
+    [(sequence, _, write)] = await b.written(other)
+    assert write.attempt == 2
+    other.accepts(sequence)
+    await group.pass_(0.0)
+    assert group.states("j/0")[-1] == "accepted"
+    assert group.committed() == 1
+
+
 async def test_what_is_counted_as_waiting_is_ours(make_group: MakeGroup) -> None:
     group = make_group()
     a, b = await group.make(), await group.make()

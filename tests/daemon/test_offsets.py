@@ -72,7 +72,12 @@ def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
             for mid in sorted({mid for left in naive.open.values() for mid in left})[number:][:1]:
                 offsets.release(mid)
                 offsets.release(mid)
-                naive.open[mid >> INDEX_BITS].discard(mid)
+                job = mid >> INDEX_BITS
+                naive.open[job].discard(mid)
+                if not naive.open[job]:
+                    # Done with: another record of the job does not open these again.
+                    for others in naive.records.values():
+                        others.update({at: None for at, held in others.items() if held == job})
         else:
             offsets.forget(*place)
             records.clear()

@@ -167,7 +167,7 @@ class Replica:
                     continue  # a job of our own that is in the archive
                 if self._completes(fact, known, before, new):
                     c.entries.jobs.append(_job_row(message.job))
-                if self._overtakes(fact, message, before):
+                if self._overtakes(fact, message, before, c):
                     there[message.mid] = message
                     if before is not None and not message.final:
                         _keep_overheard(before, message)
@@ -188,26 +188,26 @@ class Replica:
         whole = before is not None and before.job.whole
         return isinstance(fact, Parked) and known.partial and not whole
 
-    def _overtakes(self, fact: Taken, message: Message, before: Message | None) -> bool:
+    def _overtakes(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> bool:
         """Whether what another daemon says goes before what we know; then memory lets go of it."""
         engine = self.engine
         if before is None:
             return True
         if isinstance(fact, Parked) or before.final or _rank(message) < _rank(before):
             return False
+        mine = engine.homes.mine(before.job)
+        if before.out or (mine and before.written and not message.final):
+            # Both have written it: what each was told of its own attempts is true.
+            engine.settle.learn(before, message, wall(), c)
+            self._register(message, before, set(), c)
+            return False
         if engine.open.get(message.mid) is before:
-            # What was sent again here is this daemon's to judge; until then the answer that the
-            # other one got to its attempt, after it had told of its doubt, is the better news.
-            if before.out or message.attempts < before.attempts:
-                log.warning("written by two daemons", message=message.id)
-                return False
             engine.let_go(before)
-        elif before.state in WAITS and engine.homes.mine(before.job):
+        elif before.state in WAITS and mine:
             self.router.left(before)  # only what is ours was counted
         return True
 
     def _put(self, fact: Taken, message: Message, before: Message | None, c: Changes) -> None:
-        engine = self.engine
         if before is not None and before.job.whole:
             job, message.job = before.job, before.job
             if fact.received < job.received:
@@ -218,15 +218,22 @@ class Replica:
         c.touch(message)
         if message.state not in UNSAFE or message.parked:
             c.safe.append(message)
-        account = engine.accounts.get(message.account or "")
+        known = _carrier_ids(before) if before is not None else set()
+        self._register(message, message, known, c)
+
+    def _register(
+        self, told: Message, message: Message, known: set[tuple[int, bytes]], c: Changes
+    ) -> None:
+        """Reports may come here under these ids, too, and may have come."""
+        account = self.engine.accounts.get(told.account or "")
         if account is None:
             return
-        known = _carrier_ids(before) if before is not None else set()
-        for number, carrier_id in sorted(_carrier_ids(message) - known):
-            c.carrier_id(message, number, account.protocol, carrier_id)
-            key = ids.key(account.protocol, carrier_id)
-            part = message.parts[number - 1]
-            engine.reports.answered_elsewhere(account.name, key, message, part, c)
+        for number, carrier_id in sorted(_carrier_ids(told) - known):
+            if number <= len(message.parts):
+                c.carrier_id(told, number, account.protocol, carrier_id)
+                key = ids.key(account.protocol, carrier_id)
+                part = message.parts[number - 1]
+                self.engine.reports.answered_elsewhere(account.name, key, message, part, c)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -102,7 +102,7 @@ class Reports:
     def answered_elsewhere(
         self, account: str, key: bytes, message: Message, part: Part, c: Changes
     ) -> None:
-        """Another daemon's part goes by this id: a report that waited for it is for that daemon.
+        """Another daemon's part goes by this id: a report may have waited here for it.
 
         It is kept with the message, too: that daemon may be gone, and the message ours next.
         """
@@ -111,12 +111,8 @@ class Reports:
             return
         c.entries.drops.append((KIND, _name(early)))
         if not message.final:
-            fate = Fate(early.fate)
-            self.engine.settle.overheard(
-                message, part, fate, early.code, early.at, c, early.keys[0]
-            )
-        if not early.theirs:
-            self._pass_on(early, c)
+            event = _reported(early)
+            self._meet((message, part), account, event, early.to, early.at, c, theirs=early.counted)
 
     async def _look_up(
         self, account: str, link: Link | None, unknown: Sequence[tuple[Reported, str]]

@@ -21,6 +21,14 @@ from .model import ELSEWHERE, FINAL, WAITS, Message, Part, PartState, State, Ste
 from .records import Records
 from .tally import Tally
 
+REFUSALS = frozenset({PartState.REFUSED, PartState.FAILED})
+_KNOWN = {
+    PartState.ANSWERED: 1,
+    PartState.REFUSED: 2,
+    PartState.FAILED: 2,
+    PartState.DELIVERED: 3,
+}
+"""How much is known of a part; the others may or may not have left."""
 MOST_TRIES = 3
 """Answers that ask for another try, throttling not counted (contract section 5)."""
 MOST_STEPS = 64
@@ -221,6 +229,26 @@ class Settle:
         m.wake = ELSEWHERE
         c.touch(m)
 
+    def learn(self, m: Message, told: Message, wall: float, c: Changes) -> None:
+        """Another daemon has written the message, too, and tells what became of that."""
+        c.touch(m)
+        for part, theirs in zip(m.parts, told.parts, strict=False):
+            again = part.attempt > theirs.attempt or part.flying
+            if (again and theirs.state in REFUSALS) or not _better(theirs, part):
+                continue
+            if part.state is PartState.IN_DOUBT:
+                self.doubt(m, part, False)
+            part.state, part.code, part.failed_ids = theirs.state, theirs.code, theirs.failed_ids
+            mine = [key for key in part.carrier_ids if key not in theirs.carrier_ids]
+            part.carrier_ids = theirs.carrier_ids + mine
+        if told.final:
+            # Its event is out: none may follow.
+            m.state, m.code, m.cause, m.stage = told.state, told.code, told.cause, told.stage
+            m.answered, m.reported = told.answered, told.reported
+            self._close(m, c)
+        elif self.mine(m):
+            self.taken_up(m, wall, c)
+
     def taken_up(self, m: Message, wall: float, c: Changes) -> None:
         """The message is ours from now on: what was overheard counts."""
         if m.parts:  # else nothing was ever dealt out
@@ -407,19 +435,22 @@ class Settle:
     ) -> None:
         if m.final:
             return
+        m.state, m.code, m.cause, m.stage = state, code, cause, stage
+        if state in (State.REJECTED, State.EXPIRED):
+            self._step(m, Step(wall, state.word, None, None, None, code))
+        self._close(m, c)
+        self._tell(m, c)
+        self.tally.finished(m, wall)
+
+    def _close(self, m: Message, c: Changes) -> None:
         for part in m.parts:
             part.wire = None
             if part.state is PartState.IN_DOUBT:
                 self.doubt(m, part, False)
-        m.state, m.code, m.cause, m.stage = state, code, cause, stage
         m.final, m.wake = True, None
         c.touch(m)
         c.safe.append(m)
-        if state in (State.REJECTED, State.EXPIRED):
-            self._step(m, Step(wall, state.word, None, None, None, code))
         self.closed(m)
-        self._tell(m, c)
-        self.tally.finished(m, wall)
 
     def _tell(self, m: Message, c: Changes) -> None:
         c.touch(m)
@@ -460,6 +491,10 @@ class Settle:
     def _report_within(self, m: Message) -> float:
         account = self.accounts.get(m.account) if m.account is not None else None
         return account.report_within if account is not None else self.patience(m)
+
+
+def _better(told: Part, known: Part) -> bool:
+    return _KNOWN.get(told.state, 0) > _KNOWN.get(known.state, 0)
 
 
 def _ok(protocol: str) -> str:

@@ -301,6 +301,28 @@ async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_look
     assert group.states("j/0")[-1] == "delivered"
 
 
+@pytest.mark.usefixtures("hurried")
+async def test_the_old_owner_says_nothing_after_the_new_ones_final_event(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j")
+    await a.written(peer)
+    await group.assign([], [0])
+    other.reports(b"?" * 8, to=TO)
+    await group.settle()
+    await group.pass_(3.0)
+    assert group.states("j/0") == ["uncertain", "delivered"]
+    peer.silence()
+    await group.settle()
+    await group.pass_(100.0)
+    assert group.states("j/0") == ["uncertain", "delivered"]
+    assert a.row("j/0")["final"] == 1
+
+
 async def test_a_message_of_which_another_daemon_tells_late_is_looked_after(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -473,3 +495,22 @@ async def test_a_message_that_a_report_brought_into_memory_is_taken_up_all_the_s
     await group.pass_(11.0)
     [(_, part, write)] = await a.written(peer)
     assert (part.number, write.attempt) == (2, 2)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_two_owners_answers_are_one_message(make_group: MakeGroup) -> None:
+    group = make_group(Terms(window=1))
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j", text=LONG)
+    [(first, _, _)] = await a.written(peer)
+    await group.assign([], [0])
+    [(second, _, _)] = await b.written(other)
+    other.accepts(second)
+    await group.settle()
+    peer.accepts(first)
+    await group.settle()
+    await group.pass_(20.0)
+    assert not await b.written(other, most=0.05)
+    assert group.states("j/0") == ["uncertain", "accepted"]

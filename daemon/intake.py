@@ -150,7 +150,7 @@ class Intake:
         for record, (fields, digest) in zip(records, read, strict=True):
             if isinstance(fields, JobError):
                 self._dead(record, fields, c)
-            elif (before := seen.get(fields.id)) is None:
+            elif (before := seen.get(fields.id) or self._told(fields.id)) is None:
                 seq = self.next_seq()
                 seen[fields.id] = (seq, digest)
                 messages += self._fresh(record, fields, digest, seq, at, c)
@@ -170,6 +170,11 @@ class Intake:
             self.router.accounts[name].pull(now)
         if unsure:
             await self._ascertain(unsure, at)
+
+    def _told(self, job: str) -> tuple[int, bytes] | None:
+        """What another daemon told of the job while the ledger was asked."""
+        known = self.engine.ledger.recent(job)
+        return None if known is None else (_number(known), known.digest)
 
     def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes]:
         try:

@@ -327,7 +327,9 @@ class Ledger:
         `finished` is not looked up and false.
         """
         found = self._recent.get(job_id) or self._settling.get(job_id)
-        return None if found is None else Known(found[0], found[1], False)
+        if found is None or found[2] + self.remember_ids <= self._clock():
+            return None
+        return Known(found[0], found[1], False)
 
     async def known(self, ids: Sequence[str]) -> dict[str, Known]:
         """Those of `ids` that jobs have used up, also jobs put and not yet durable."""

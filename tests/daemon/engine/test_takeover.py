@@ -514,3 +514,35 @@ async def test_two_owners_answers_are_one_message(make_group: MakeGroup) -> None
     await group.pass_(20.0)
     assert not await b.written(other, most=0.05)
     assert group.states("j/0") == ["uncertain", "accepted"]
+
+
+async def test_a_job_is_taken_once_though_another_daemon_tells_of_it_at_that_moment(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [1])
+    peer, other = a.peer(), b.peer()
+    known = b.app.ledger.known
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(ids: Any) -> Any:
+        found = await known(ids)
+        if asyncio.current_task() is b.tasks[-1]:  # intake, not the replica
+            held.set()
+            await go.wait()
+        return found
+
+    monkeypatch.setattr(b.app.ledger, "known", slow)
+    await group.job(partition=1, id="j", of=[])
+    await held.wait()
+    await group.job(partition=0, id="j", of=[a])
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await group.settle([a])
+    while not b.tail.next["sms.state", 0] or b.app.replica._busy:
+        await b.settle()
+    go.set()
+    await group.settle()
+    assert not await b.written(other, most=0.1)
+    assert group.states("j/0") == ["accepted"]

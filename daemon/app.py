@@ -106,7 +106,11 @@ class App:
         )
         leftovers = Leftovers(self.ledger, topics.reports)
         self.outbox = Outbox(
-            self.outlet, self._published, self.ledger.outbox, leftovers.still_meant
+            self.outlet,
+            self._published,
+            self.ledger.outbox,
+            leftovers.still_meant,
+            silent=lambda: self.homes.silent,
         )
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
@@ -518,7 +522,8 @@ class App:
         self.takeover.revoked()
         await self._answered_by(self.loop.time() + HAND_OVER_WITHIN)
         self.engine.tell_doubts()
-        await self._told()  # else others take these jobs again
+        if not self.homes.lapsed:
+            await self._told()  # else others take these jobs again
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)

@@ -26,6 +26,8 @@ class Homes:
         self.owned: frozenset[Place] = frozenset()
         self.rebalancing = not every
         """Between a revocation and the assignment that follows."""
+        self.lapsed = False
+        """Whether others may have had what was ours, and we do not know yet what they told."""
         self.generation = 0
         """Counts revocations: what was taken before one will be given again."""
         self._topics = tuple(topics)
@@ -47,13 +49,21 @@ class Homes:
         return not self.every and not self._sure()
 
     @property
+    def silent(self) -> bool:
+        """Whether nothing may be published: another daemon may have said more of it since."""
+        return self.lapsed or self.unsure
+
+    @property
     def paused(self) -> bool:
         """Whether nothing may be written now, because it may be another daemon's."""
         return self.rebalancing or self.unsure
 
     def revoked(self) -> None:
-        """All partitions may be given to others now."""
+        """All partitions may be given to others now, or have been while we were not heard of."""
         self.generation += 1
+        if self.unsure:
+            self.lapsed = True
+            self.owned = frozenset()
         self.rebalancing = True
 
     def assigned(self, places: frozenset[Place]) -> tuple[frozenset[Place], frozenset[Place]]:
@@ -69,3 +79,4 @@ class Homes:
 
     def adopted(self, places: frozenset[Place]) -> None:
         self.owned |= places
+        self.lapsed = False

@@ -8,6 +8,7 @@ there when the broker is back.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -25,6 +26,7 @@ MOST_UNDER_WAY = 4
 """Publishes at a time."""
 MOST_IN_MEMORY = 10_000
 """Records that wait in memory."""
+HUSH = 0.05
 BATCHES = 50
 """Commits read back from the ledger at a time."""
 
@@ -48,12 +50,16 @@ class Outbox:
         told: Callable[[int], None],
         more: Callable[[int, int], Awaitable[Sequence[Batch]]],
         still_meant: Callable[[Sequence[Event]], Awaitable[Sequence[Event]]] | None = None,
+        *,
+        silent: Callable[[], bool] = lambda: False,
     ) -> None:
         self.outlet = outlet
         self.told = told
         self.more = more
         self.still_meant = still_meant
-        """What of the events of before the start is to be published."""
+        """What is to be published of the events of before the start, or of before a silence."""
+        self.silent = silent
+        """Whether nothing may be published now."""
         self.waiting = 0
         """Records that are durable here and not published yet."""
         self._batches: deque[Batch] = deque()
@@ -70,12 +76,15 @@ class Outbox:
         self._some.set()
         self._empty = asyncio.Event()
         self._told = 0
+        self._doubtful = sys.maxsize
+        """Batches up to this one may say less than has been said since."""
         self._progress = asyncio.Event()
 
     def put(self, n: int, events: Sequence[Event]) -> None:
         """A batch that is durable in the ledger."""
         if self._counted_from is None:
             self._counted_from = n
+            self._doubtful = n - 1
         self._newest = n
         self.waiting += len(events)
         self._some.set()
@@ -92,6 +101,8 @@ class Outbox:
             while True:
                 if not self._under_way:
                     await self._some.wait()
+                if self.silent():
+                    await self._hush()
                 if not self._batches and self._behind:
                     await self._read_back()
                 while self._batches and len(self._under_way) < MOST_UNDER_WAY:
@@ -112,16 +123,28 @@ class Outbox:
         """Until nothing waits."""
         await self._empty.wait()
 
+    async def _hush(self) -> None:
+        """Say nothing for a while; then what waited is looked at again."""
+        while self.silent():  # noqa: ASYNC110  # a clock decides it
+            await asyncio.sleep(HUSH)
+        self._batches.clear()
+        self._in_memory = 0
+        self._behind = True
+        self._taken = self._under_way[-1].last if self._under_way else self._told
+        self._doubtful = self._newest
+
     async def _read_back(self) -> None:
         found = await self.more(self._taken, BATCHES)
-        for n, events in found:
-            before_start = self._counted_from is None or n < self._counted_from
-            if before_start and self.still_meant is not None:
-                events = await self.still_meant(events)
+        for n, stored in found:
+            events: Sequence[Event] = stored
+            if n <= self._doubtful and self.still_meant is not None:
+                events = await self.still_meant(stored)
             self._batches.append((n, events))
             self._in_memory += len(events)
-            if before_start:
+            if self._counted_from is None or n < self._counted_from:
                 self.waiting += len(events)  # of before the start
+            else:
+                self.waiting -= len(stored) - len(events)
         if not found and self._taken >= self._newest:
             self._behind = False
             self._rest()

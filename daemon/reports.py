@@ -94,10 +94,16 @@ class Reports:
 
     async def strange(self, orphans: Sequence[Orphan]) -> None:
         """Reports that another daemon got and that are about none of its messages."""
+        unknown: dict[str, list[tuple[Reported, str]]] = {}
+        recently = wall() - KEEP_EARLY
         for orphan in orphans:
+            if orphan.at < recently:
+                continue  # read by a ledger that is new
             fate = Fate(orphan.fate)
             event = Reported(orphan.keys, orphan.exact, fate, orphan.code, orphan.to, receipt=None)
-            await self._look_up(orphan.account, None, [(event, orphan.to)])
+            unknown.setdefault(orphan.account, []).append((event, orphan.to))
+        for account, events in unknown.items():
+            await self._look_up(account, None, events)
 
     def answered_elsewhere(
         self, account: str, key: bytes, message: Message, part: Part, c: Changes

@@ -37,6 +37,8 @@ class Takeover:
     def revoked(self) -> None:
         """Nothing is written or taken until the next assignment."""
         self.homes.revoked()
+        if self.homes.lapsed:
+            self.engine.forsake()
         self.intake.ready.clear()
         self.engine.withdraw()
 

@@ -77,22 +77,23 @@ async def measure(options: Options) -> Result:
     load = os.getloadavg()[0]
     kills = options.kills or (FULL_KILLS if options.full else KILLS)
     terms = options.terms or (FULL_TERMS if options.full else TERMS)
+    rate = options.rate or RATE
     runs: list[_Run] = []
     probed: list[float] = []
     for name, times in (("resend", kills), ("wait", kills), ("terms", terms)):
         what = "SIGTERM" if name == "terms" else f"SIGKILL, {name}"
-        options.note(f"crash: {times} times {what}, {RATE:g} messages/s")
+        options.note(f"crash: {times} times {what}, {rate:g} messages/s")
         deadline = times * PER_ROUND + PATIENCE + 120.0
         try:
             async with asyncio.timeout(deadline):
                 # Each on topics of its own: none reads what another one left.
                 async with own_topics(options.bootstrap) as prefix:
                     settings = _settings(name, prefix, options)
-                    runs.append(await _run(name, times, settings, options, probed))
+                    runs.append(await _run(name, times, rate, settings, options, probed))
         except TimeoutError:
             raise BenchError(f"crash: {what}: not done after {deadline:g} s") from None
     parameters: dict[str, Value] = {
-        "rate": RATE,
+        "rate": rate,
         "kills": kills,
         "terms": terms,
         "seed": SEED,
@@ -125,10 +126,15 @@ def _settings(name: str, prefix: str, options: Options) -> Settings:
 
 
 async def _run(
-    name: str, times: int, settings: Settings, options: Options, probed: list[float]
+    name: str,
+    times: int,
+    rate: float,
+    settings: Settings,
+    options: Options,
+    probed: list[float],
 ) -> _Run:
     traffic = Traffic(f"crash-{uuid.uuid4().hex[:8]}", settings.carriers)
-    most = round(RATE * times * PER_ROUND)
+    most = round(rate * times * PER_ROUND)
     fates = Fates(traffic.run, most)
     stop = asyncio.Event()
     async with Stage(settings, options.directory) as stage:
@@ -137,7 +143,7 @@ async def _run(
         async with Following(stage, fates) as following:
             begun = time.monotonic()
             offering = asyncio.create_task(
-                offer(traffic, stage.outlet, topic, most, RATE, stop), name="load"
+                offer(traffic, stage.outlet, topic, most, rate, stop), name="load"
             )
             try:
                 ready, unclean = await _rounds(name, times, stage)

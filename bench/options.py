@@ -20,6 +20,8 @@ class Options:
     directory: Path | None = None
     """Where state directories are made: the disk is part of what is measured."""
     seconds: float | None = None
+    rate: float | None = None
+    """Messages a second."""
     repeats: int | None = None
     restarts: int | None = None
     """Of the broker."""

@@ -67,6 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where state directories are made: their disk is measured too (default: $TMPDIR)",
     )
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of each measured run")
+    parser.add_argument("--rate", type=_rate, metavar="R", help="crash: messages a second (2000)")
     parser.add_argument(
         "--repeats", type=_count, metavar="N", help="throughput: runs of each kind; failover: pairs"
     )
@@ -130,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
         start=args.start,
         directory=args.dir,
         seconds=args.seconds,
+        rate=args.rate,
         repeats=args.repeats,
         restarts=args.restarts,
         most=args.most,
@@ -174,6 +176,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 1 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 86400")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 100000")
     return value
 
 

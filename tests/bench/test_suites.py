@@ -53,7 +53,7 @@ def no_network() -> str:
 
 FAULTS = {
     "failover": ("failover", "--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip"),
-    "crash": ("crash", "--kills", "3", "--terms", "2"),
+    "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "500"),
     "soak": ("soak", "--hours", "0.1", "--compress", "18"),
 }
 if not no_network():
@@ -76,9 +76,9 @@ def running(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     start, stop, kill = (kafka_command(do, files) for do in ("start", "stop", "kill"))
     try:
         if not why_no_real_kafka():
-            address = subprocess.run(
-                shlex.split(start), capture_output=True, cwd=ROOT, timeout=WITHIN, check=True
-            ).stdout.decode()
+            made = subprocess.run(shlex.split(start), capture_output=True, cwd=ROOT, timeout=WITHIN)
+            assert made.returncode == 0, made.stderr.decode()
+            address = made.stdout.decode()
             commands = ("--bootstrap", address.strip(), "--stop", stop, "--start", start)
             suites["broker"] = ("broker", "--seconds", "5", "--restarts", "1", *commands)
             suites["takeover"] = ("takeover", "--kills", "1", "--bootstrap", kafka)
@@ -344,6 +344,7 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
         ["throughput", "--protocols", "cmpp,ucp"],
         ["failover", "--faults", "killed,tired"],
         ["crash", "--kills", "0"],
+        ["crash", "--rate", "0"],
         ["broker", "--restarts", "0"],
         ["soak", "--hours", "0"],
         ["soak", "--compress", "0.5"],

@@ -58,5 +58,10 @@ def topics(config: Config) -> list[Topic]:
         Topic(names.inbound),
         Topic(names.dead, longest=LONGEST),
         Topic(names.parked, longest=LONGEST, retain=FARTHEST + report + DAY),
-        Topic(names.state, compact=True, retain=max(config.daemon.remember_ids, report) + DAY),
+        # Longer than what is parked: else a message that ended would come to life again.
+        Topic(
+            names.state,
+            compact=True,
+            retain=max(config.daemon.remember_ids, FARTHEST + report + DAY) + DAY,
+        ),
     ]

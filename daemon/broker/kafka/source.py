@@ -111,6 +111,7 @@ class KafkaSource:
         found: list[Record] = []
         while True:
             consumer = self._started()
+            revocations = self._revocations
             self._stale = False
             # aiokafka suspends only before it hands out records, so the alarm loses none; and
             # once a revocation has begun it hands out none.
@@ -118,6 +119,8 @@ class KafkaSource:
                 async with asyncio.timeout_at(until) as self._alarm:
                     await self._collect(consumer, most, wait, found)
             self._alarm = None
+            if revocations != self._revocations:
+                found.clear()  # of partitions that were ours; they are read again by who has them
             if found or not self._stale:
                 return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +326,7 @@ async def test_tail_follows(four: World) -> None:
             while one["id"].encode() not in (line := await process.stdout.readline()):
                 assert line
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         await process.communicate()
 
 

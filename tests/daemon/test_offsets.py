@@ -132,3 +132,27 @@ def test_a_partition_that_went_away_is_committed_no_more() -> None:
     offsets.forget("jobs", 0)
     offsets.release(mids(1, 1)[0])
     assert offsets.moved() == {}
+
+
+def test_what_is_told_to_others_is_safe_only_once_that_is_published() -> None:
+    offsets = Offsets()
+    for offset, job in enumerate((1, 2)):
+        offsets.hold("jobs", 0, offset, job, mids(job, 1))
+    offsets.moved()
+    offsets.release_with(7, mids(1, 1))
+    offsets.release_with(8, mids(2, 1))
+    assert offsets.moved() == {}
+    offsets.published(6)
+    assert offsets.moved() == {}
+    offsets.published(7)
+    assert offsets.moved() == {("jobs", 0): 1}
+    offsets.published(8)
+    assert offsets.moved() == {("jobs", 0): 2}
+
+
+def test_what_was_published_before_it_is_known_to_be_durable_is_safe_at_once() -> None:
+    offsets = Offsets()
+    offsets.hold("jobs", 0, 0, 1, mids(1, 1))
+    offsets.published(7)
+    offsets.release_with(7, mids(1, 1))
+    assert offsets.moved() == {("jobs", 0): 1}

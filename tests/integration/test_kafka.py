@@ -273,7 +273,7 @@ async def test_missing_topics_are_named_and_made(kafka: str, tmp_path: Path) -> 
         admin = AdminClient({"bootstrap.servers": kafka})
         state = ConfigResource(ConfigResource.Type.TOPIC, topics.name("state"))
         (answer,) = admin.describe_configs([state]).values()
-        assert answer.result(10.0)["cleanup.policy"].value == "compact"
+        assert answer.result(10.0)["cleanup.policy"].value == "compact,delete"
         jobs = admin.list_topics(topics.name("jobs"), timeout=10).topics[topics.name("jobs")]
         assert len(jobs.partitions) == 2
         await made.daemon.start()

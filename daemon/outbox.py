@@ -131,7 +131,8 @@ class Outbox:
         self._in_memory = 0
         self._behind = True
         self._taken = self._under_way[-1].last if self._under_way else self._told
-        self._doubtful = self._newest
+        if self._counted_from is not None:  # else all there is comes from before the start
+            self._doubtful = self._newest
 
     async def _read_back(self) -> None:
         found = await self.more(self._taken, BATCHES)

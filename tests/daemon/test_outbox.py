@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from daemon import outbox as module
 from daemon.broker.base import RecordsRefused
 from daemon.ledger.rows import Event
@@ -55,10 +57,23 @@ class Outlet:
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
         self.ledger, self.outlet = Ledger(), Outlet()
-        self.outbox = Outbox(self.outlet, self.ledger.told, self.ledger.more)
+        self.silent = silent
+        self.overtaken: set[bytes] = set()
+        """What another daemon has said more of since."""
+        self.outbox = Outbox(
+            self.outlet,
+            self.ledger.told,
+            self.ledger.more,
+            self.still_meant,
+            silent=lambda: self.silent,
+        )
         self.task = asyncio.create_task(self.outbox.run())
+
+    async def still_meant(self, found: Sequence[Event]) -> Sequence[Event]:
+        await asyncio.sleep(0)
+        return [event for event in found if event[2] not in self.overtaken]
 
     def put(self, n: int, count: int = 1) -> None:
         self.ledger.rows[n] = events(n, count)
@@ -116,4 +131,39 @@ async def test_a_refused_record_holds_up_nobody() -> None:
         desk.put(n)
     await desk.flushed()
     assert desk.outlet.published == [b"1-0", b"3-0"]
+    assert desk.ledger.rows == {}
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_of_what_was_not_told_before_a_restart_the_overtaken_is_left_out(
+    silent: bool,
+) -> None:
+    desk = Desk(silent=silent)
+    desk.ledger.rows[3] = events(3, 2)
+    desk.overtaken = {b"3-0"}
+    await asyncio.sleep(0.02)  # a daemon that starts says nothing before it has its partitions
+    assert silent == (desk.outlet.published == [])
+    desk.silent = False
+    await asyncio.sleep(2 * module.HUSH)
+    assert desk.outlet.published == [b"3-1"]
+    desk.put(4)
+    await desk.flushed()
+    assert desk.outlet.published == [b"3-1", b"4-0"]
+    assert desk.outbox.waiting == 0
+    assert desk.ledger.rows == {}
+
+
+async def test_after_a_silence_what_waited_is_looked_at_again() -> None:
+    desk = Desk()
+    desk.put(1)
+    await asyncio.sleep(0.02)
+    desk.silent = True
+    desk.put(2, 3)
+    await asyncio.sleep(0.02)
+    assert desk.outlet.published == [b"1-0"]
+    desk.overtaken = {b"2-1"}
+    desk.silent = False
+    await desk.flushed()
+    assert desk.outlet.published == [b"1-0", b"2-0", b"2-2"]
+    assert desk.outbox.waiting == 0
     assert desk.ledger.rows == {}

@@ -40,7 +40,7 @@ class Parking:
             await asyncio.sleep(min(LOOK_EVERY, self.after / 4 + 0.01))
             at = wall()
             for queue in list(self.router.queues.values()):
-                if len(queue) and self.router.unserved(queue, at) >= self.after:
+                if len(queue) and self.takes(queue, at):
                     await self._clear(queue, at)
 
     def takes(self, queue: RouteQueue, at: float) -> bool:
@@ -56,13 +56,10 @@ class Parking:
         """The message, which is not in memory any more, waits for its route."""
         m.state = State.PARKED
         queue.park(m)
-        self._tell(m, c)
+        self.hold(m, c)
 
     def hold(self, m: Message, c: Changes) -> None:
-        """The message, which is held, waits long for its `not_before`."""
-        self._tell(m, c)
-
-    def _tell(self, m: Message, c: Changes) -> None:
+        """The message waits long, and depends on this machine no more."""
         c.touch(m)
         teller = self.engine.teller
         if teller is not None and not m.parked:

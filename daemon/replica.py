@@ -34,7 +34,6 @@ KIND = "told"
 """Of the ledger's small things: how far the topics were read, by place."""
 MOST_AT_ONCE = 1_000
 WAIT = 0.5
-RETRY_AFTER = 0.5
 
 
 class Replica:

@@ -299,7 +299,7 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
     ),
     breaks(
         "6.3 what is parked is outside the watermark",
-        Edit("daemon.parking:Parking._tell", "c.safe.append(m)", "pass"),
+        Edit("daemon.parking:Parking.hold", "c.safe.append(m)", "pass"),
         by=f"{ENGINE}test_waiting.py::test_what_waits_a_minute_for_an_account_leaves_memory_and_holds_no_offset",
     ),
     breaks(

@@ -304,7 +304,7 @@ class Engine:
         for part in message.parts:
             if part.state is PartState.IN_DOUBT:
                 self.correlate.doubt(message, part, False)
-        self.closed(message)
+        self._leave(message)
 
     def tell_doubts(self) -> None:
         """Tell the others of what has left in part, or may have: they may have it next."""
@@ -329,10 +329,14 @@ class Engine:
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest."""
         if message.state is State.ACCEPTED and message.out == 0:
-            if self._reading.locked():
-                self._closing[message.mid] = (message, self._commits)
-                self._let_go.append((message.mid, self._commits))
-            self.closed(message)
+            self._leave(message)
+
+    def _leave(self, message: Message) -> None:
+        """To the ledger; who is just reading there may have looked before the last row came."""
+        if self._reading.locked():
+            self._closing[message.mid] = (message, self._commits)
+            self._let_go.append((message.mid, self._commits))
+        self.closed(message)
 
     def borrow(self, message: Message) -> None:
         """A message that is not final was read back for a report, and stays for a while."""

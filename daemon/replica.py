@@ -135,18 +135,10 @@ class Replica:
         c = Changes()
         ours = False
         new: set[str] = set()
-        await durable(engine.ledger)  # what is known of them is to be found there
-        jobs = await engine.ledger.known(list({fact.id for fact in taken}))
-        mids = [
-            known.seq << INDEX_BITS | fact.index
-            for fact in taken
-            if (known := jobs.get(fact.id)) is not None and known.seq is not None
-        ]
         async with engine.reading():
-            there = {m.mid: m for m in revive_all(await engine.ledger.load(mids))}
+            jobs, there = await self._look_up(taken)
             for fact in taken:
-                # Or it was taken here a moment ago.
-                known = jobs.get(fact.id) or engine.ledger.recent(fact.id)
+                known = jobs.get(fact.id)
                 if known is None:
                     known = Known(self.next_seq(), fact.digest, finished=False, partial=True)
                     new.add(fact.id)
@@ -178,6 +170,23 @@ class Replica:
         if ours:
             await adopt(engine.ledger, engine, self.router)
             await engine.reports.look_again()
+
+    async def _look_up(self, taken: Sequence[Taken]) -> tuple[dict[str, Known], dict[int, Message]]:
+        """The jobs that are known here, by id, and what the ledger has of the messages, by mid."""
+        ledger = self.engine.ledger
+        ids = list({fact.id for fact in taken})
+        while True:
+            await durable(ledger)
+            jobs = await ledger.known(ids)
+            mids = [
+                known.seq << INDEX_BITS | fact.index
+                for fact in taken
+                if (known := jobs.get(fact.id)) is not None and known.seq is not None
+            ]
+            there = {m.mid: m for m in revive_all(await ledger.load(mids))}
+            # A job may have been taken here meanwhile, and memory may have let go of it since.
+            if not any(id not in jobs and ledger.recent(id) is not None for id in ids):
+                return jobs, there
 
     def _completes(self, fact: Taken, known: Known, before: Message | None, new: set[str]) -> bool:
         """Whether the ledger knows less of the job than this; it may have its text already."""

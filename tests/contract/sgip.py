@@ -221,6 +221,8 @@ class SgipGateway(Gateway):
                 except asyncio.CancelledError:
                     caller.writer.close()
                     raise
+                except TimeoutError:  # one that is stopped has a system that takes calls for it
+                    result = -1
                 if result:
                     if result > 0:
                         self.fault(f"the daemon refused our bind with {result}")

@@ -546,3 +546,46 @@ async def test_a_job_is_taken_once_though_another_daemon_tells_of_it_at_that_mom
     await group.settle()
     assert not await b.written(other, most=0.1)
     assert group.states("j/0") == ["accepted"]
+
+
+async def test_what_is_told_of_a_job_is_kept_though_it_was_taken_and_let_go_at_that_moment(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who was not heard of for a while, and has records of its old partition in hand."""
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([], [0])
+    b.source.next = {}
+    b.tail.stuck = True
+    a.source.assign(frozenset({("sms.jobs", 0)}))
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j", of=[a])
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await group.settle([a])
+    known = b.app.ledger.known
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(ids: Any) -> Any:
+        found = await known(ids)
+        if asyncio.current_task() is not b.tasks[-1]:  # the replica, not intake
+            held.set()
+            await go.wait()
+        return found
+
+    monkeypatch.setattr(b.app.ledger, "known", slow)
+    b.source.certain = False
+    b.tail.stuck = False
+    group.log.stir()
+    await held.wait()
+    b.source.next = {("sms.jobs", 0): 0}
+    group.log.stir()
+    while not b.app.engine.open:  # noqa: ASYNC110  # nothing else tells
+        await asyncio.sleep(0.001)
+    await b.source.revoke()
+    assert not b.app.engine.open
+    go.set()
+    b.source.certain = True
+    await group.assign([], [0])
+    assert not await b.written(other, most=0.1)
+    assert group.states("j/0") == ["accepted"]

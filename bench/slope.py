@@ -34,10 +34,16 @@ class Slope:
     low: float
     high: float
     blocks: int
+    seconds: float = 0.0
+    """How long the runs were together, of which it is the slope."""
 
-    def flat(self, most: float) -> bool:
-        """Whether it may be 0 or falls, and is surely below `most`: noise alone proves nothing."""
-        return self.low <= 0.0 and self.high <= most
+    def flat(self, most: float, grain: float = 0.0) -> bool:
+        """Whether it may be 0 or falls, and is surely below `most`: noise alone proves nothing.
+
+        `grain` is what the value goes in steps of: growth by less than one in all is not seen.
+        """
+        level = self.low <= 0.0 or self.value * self.seconds < grain
+        return level and self.high <= most
 
 
 def slope(runs: Sequence[Sequence[Sample]], block: float = BLOCK) -> Slope:
@@ -54,6 +60,7 @@ def sen(runs: Sequence[Sequence[Sample]]) -> Slope:
         for run in cut
         for (start, early), (end, late) in combinations(run, 2)
     )
+    seconds = sum(run[-1][0] - run[0][0] for run in cut)
     if not slopes:
         return Slope(math.nan, -math.inf, math.inf, count)
     value = median(slopes)
@@ -63,7 +70,7 @@ def sen(runs: Sequence[Sequence[Sample]]) -> Slope:
     above = math.ceil((len(slopes) + away) / 2)
     low = slopes[below - 1] if below >= 1 else -math.inf
     high = slopes[above] if above < len(slopes) else math.inf
-    return Slope(value, low, high, count)
+    return Slope(value, low, high, count, seconds)
 
 
 def _blocks(run: Sequence[Sample], length: float) -> list[Sample]:

@@ -129,6 +129,15 @@ def test_several_processes_are_judged_by_what_each_does_while_it_lives() -> None
     assert not slope([joined]).flat(0.01)
 
 
+def test_growth_by_less_than_a_step_of_what_is_measured_is_none() -> None:
+    steady = slope([[(float(at), at * 0.001) for at in range(1200)]])
+    assert steady.low > 0.0
+    assert not steady.flat(1.0)
+    assert not steady.flat(1.0, grain=0.5)
+    assert steady.flat(1.0, grain=2.0)
+    assert not steady.flat(0.0001, grain=2.0)
+
+
 def test_a_run_that_cannot_tell_is_not_flat() -> None:
     short = [(float(at), 90.0) for at in range(100)]
     assert math.isnan(slope([short]).value)

@@ -105,7 +105,8 @@ class Source(Protocol):
         That is so while the group has heard of us within the session timeout, and as long as
         we are its only member, however long the broker is away.  A member that joins meanwhile,
         while the broker is away from us alone, is not known: that is the price of going on
-        through an outage.
+        through an outage.  Who has not asked for half a session may have stood still, and must
+        be heard of again first, also when it was the only one.
         """
 
     def pause(self, topics: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -67,6 +68,7 @@ class KafkaSource:
         self._revocations = 0
         self._asked_for = 0  # partitions, so that a rebalance is asked for once
         self._alone = False
+        self._asked = -math.inf  # when somebody last asked whether we are sure
         self._commits = Commits(settings.where)
         self._rejoined = asyncio.Event()
         self._fault: BaseException | None = None  # what `take` has to raise
@@ -131,6 +133,9 @@ class KafkaSource:
         if not self._commits.admitted or self._fault is not None:
             return False
         now = asyncio.get_running_loop().time()
+        if now > self._asked + self._settings.session / 2:
+            self._alone = False  # we stood still, and others may have joined
+        self._asked = now
         return self._alone or now < self._commits.heard_of + self._settings.session
 
     def pause(self, topics: Sequence[str] = ()) -> None:
@@ -289,6 +294,7 @@ class KafkaSource:
         self._reached.clear()
         self._ends.clear()
         self._alone = self._members.count == 1
+        self._asked = asyncio.get_running_loop().time()
         self._rejoined.set()
         self._wake()
         if self._on_assigned is not None:

@@ -181,6 +181,26 @@ async def test_members_that_were_killed_or_frozen_are_followed_after_their_sessi
 
 
 @pytest.mark.real_kafka
+async def test_a_member_that_was_the_only_one_is_not_sure_after_it_stood_still(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("jobs")
+    make_topics(topic, partitions=2)
+    here = settings(kafka, session=SESSION)
+    frozen = await member(stack, here, topic)
+    await said(frozen, "2 sure")
+    frozen.send_signal(signal.SIGSTOP)
+    slept = asyncio.create_task(asyncio.sleep(SESSION + 0.2))
+    _, mine = await opened(stack, here, topic)
+    await until(lambda: bool(mine) and len(mine[-1]) == 2)
+    await slept
+    frozen.send_signal(signal.SIGCONT)
+    heard = await said(frozen, "woke unsure")
+    assert "woke sure" not in heard
+    await said(frozen, "1 sure")
+
+
+@pytest.mark.real_kafka
 async def test_a_member_that_was_killed_and_comes_back_under_its_name_has_what_it_had_at_once(
     kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
 ) -> None:

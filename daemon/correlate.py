@@ -36,6 +36,8 @@ class Early(msgspec.Struct):
     counted: bool = False
     theirs: bool = False
     """Whether another daemon got it."""
+    passed: bool = False
+    """Whether other daemons were told of it, or told us."""
     ambiguous: bool = False
     """Whether it could ever have been about any of several parts in doubt: which of them is still
     in doubt later says nothing.
@@ -109,6 +111,10 @@ class Correlate:
     def keeps(self, early: Early) -> bool:
         """Whether it still waits."""
         return self._kept.get((early.account, early.keys[0])) is early
+
+    def keeps_any(self, account: str, key: bytes) -> bool:
+        """Whether a report with this first key waits."""
+        return (account, key) in self._kept
 
     def waiting(self) -> list[Early]:
         """All that are kept, oldest first."""

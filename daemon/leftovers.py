@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
 from .ledger import Ledger
-from .ledger.rows import Event
-from .model import INDEX_BITS
+from .ledger.rows import Event, MessageRow
+from .model import INDEX_BITS, State
 
 
 class Leftovers:
@@ -19,22 +20,34 @@ class Leftovers:
         self.topic = topic
 
     async def still_meant(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Without those that say less of a message than has been said since.
+        """Without those that say less of a message than has been said since, or another end.
 
-        Another daemon that took over may have published a message's end, and nothing follows that.
+        Another daemon that took over may have published an answer or a message's end.
         """
-        passing: dict[int, tuple[str, int]] = {}
-        for place, (topic, _, value) in enumerate(events):
-            if topic == self.topic and not (report := orjson.loads(value))["final"]:
-                passing[place] = (report["job"], int(report["message"].rpartition("/")[2]))
-        if not passing:
-            return events
-        known = await self.ledger.known(list({job for job, _ in passing.values()}))
-        mids = {
-            place: seq << INDEX_BITS | index
-            for place, (job, index) in passing.items()
-            if job in known and (seq := known[job].seq) is not None
+        reports = {
+            place: orjson.loads(value)
+            for place, (topic, _, value) in enumerate(events)
+            if topic == self.topic
         }
-        rows = await self.ledger.load(list(mids.values()))
-        ended = {row.mid for _, row in rows if row.final}
-        return [event for place, event in enumerate(events) if mids.get(place) not in ended]
+        if not reports:
+            return events
+        known = await self.ledger.known(list({report["job"] for report in reports.values()}))
+        mids = {
+            place: seq << INDEX_BITS | int(report["message"].rpartition("/")[2])
+            for place, report in reports.items()
+            if report["job"] in known and (seq := known[report["job"]].seq) is not None
+        }
+        rows = {row.mid: row for _, row in await self.ledger.load(list(mids.values()))}
+        overtaken = {
+            place
+            for place, mid in mids.items()
+            if mid in rows and _overtaken(reports[place], rows[mid])
+        }
+        return [event for place, event in enumerate(events) if place not in overtaken]
+
+
+def _overtaken(report: Mapping[str, Any], row: MessageRow) -> bool:
+    state = State(row.state)
+    if report["final"]:
+        return bool(row.final) and report["state"] != state.word
+    return bool(row.final) or (report["state"] == "uncertain" and state is State.ACCEPTED)

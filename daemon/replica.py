@@ -201,9 +201,12 @@ class Replica:
         engine = self.engine
         if before is None:
             return True
+        mine = engine.homes.mine(before.job)
+        if before.final and message.final and (not mine or engine.homes.silent):
+            # It had it after us, and heard nothing of our end: that was never told.
+            return message.state is not before.state
         if isinstance(fact, Parked) or before.final or _rank(message) < _rank(before):
             return False
-        mine = engine.homes.mine(before.job)
         if before.out or (mine and before.written and not message.final):
             # Both have written it: what each was told of its own attempts is true.
             engine.settle.learn(before, message, wall(), c)

@@ -1,6 +1,8 @@
 """Delivery reports as they come: matched in memory, in the ledger, or kept until they can be.
 
-A report is acknowledged once what came of it is durable, whether it was matched or not.
+A report is acknowledged once what came of it is durable and with the broker, whether it was matched
+or not.  Where there may be other daemons, one that nobody knows yet is acknowledged with its
+answer, or when the others were told of it: until then this machine alone would know.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -35,6 +37,9 @@ KIND = "early"
 """Of the ledger's small things: reports that wait for their answer."""
 AT_ONCE = 500
 """Reports of one look-up."""
+PASS_ON_AFTER = 0.5
+"""Seconds that an answer of ours has, before other daemons are told of its report."""
+UNMATCHED_AFTER = 2.0
 
 Found = dict[tuple[str, bytes], list[tuple[int, int]]]
 """Messages and parts by account and key, newest first."""
@@ -60,6 +65,8 @@ class Reports:
     def __init__(self, engine: Memory) -> None:
         self.engine = engine
         self._lookups: set[asyncio.Task[None]] = set()
+        self._owed: dict[tuple[str, bytes], list[tuple[Link, Any]]] = {}
+        """Receipts of reports that are kept and that no other daemon knows of, by first key."""
 
     def came(
         self, account: Account, link: Link, events: Sequence[Reported], at: float, c: Changes
@@ -88,7 +95,7 @@ class Reports:
 
     def matched(self, message: Message, part: Part, early: Early, at: float, c: Changes) -> None:
         """An answer came for a report that was kept."""
-        c.entries.drops.append((KIND, _name(early)))
+        self._found(early, c)
         fate = Fate(early.fate)
         self.engine.settle.reported(message, part, fate, early.code, at, c, early.keys[0])
 
@@ -115,10 +122,10 @@ class Reports:
         early = self.engine.correlate.early(account, key, message.to)
         if early is None:
             return
-        c.entries.drops.append((KIND, _name(early)))
+        self._found(early, c)
         if not message.final:
             event = _reported(early)
-            self._meet((message, part), account, event, early.to, early.at, c, theirs=early.counted)
+            self._meet((message, part), account, event, early.to, early.at, c, theirs=early.passed)
 
     async def _look_up(
         self, account: str, link: Link | None, unknown: Sequence[tuple[Reported, str]]
@@ -149,12 +156,18 @@ class Reports:
             if place is None:
                 place = self._among(account, event, to, found, lent)
             theirs = link is None
-            if not theirs:
-                c.receipts.append((link, event.receipt))
+            keep = place is None and event.fate is not Fate.INTERMEDIATE
             if place is not None:
                 self._meet(place, account, event, to, at, c, theirs=theirs)
-            elif event.fate is not Fate.INTERMEDIATE:
-                self._keep(account, event, to, at, c, theirs=theirs)
+            elif keep:
+                early = self._keep(account, event, to, at, c, theirs=theirs)
+            if link is None:
+                continue
+            if keep and engine.teller is not None:
+                where = early.account, early.keys[0]
+                self._owed.setdefault(where, []).append((link, event.receipt))
+            else:
+                c.receipts.append((link, event.receipt))
         engine.commit(c)
 
     def _meet(
@@ -217,14 +230,29 @@ class Reports:
 
     def _keep(
         self, account: str, event: Reported, to: str, at: float, c: Changes, *, theirs: bool
-    ) -> None:
+    ) -> Early:
         # A report without any id waits under its recipient: it can only be guessed.
         keys = event.keys or (b"\0" + to.encode(),)
         early = Early(
-            account, keys, event.exact, event.fate.value, event.code, to, at, theirs, theirs
+            account,
+            keys,
+            event.exact,
+            event.fate.value,
+            event.code,
+            to,
+            at,
+            counted=theirs,
+            theirs=theirs,
+            passed=theirs,
         )
         self.engine.correlate.keep(early)
         c.entries.keeps.append((KIND, _name(early), at, msgspec.msgpack.encode(early)))
+        return early
+
+    def _found(self, early: Early, c: Changes) -> None:
+        """What was kept is about this or that message, or is given up."""
+        c.entries.drops.append((KIND, _name(early)))
+        c.receipts += self._owed.pop((early.account, early.keys[0]), ())
 
     def tick(self, at: float) -> None:
         """Guess for those that may stand for the one part in doubt; give up the old ones."""
@@ -234,32 +262,44 @@ class Reports:
             place = engine.correlate.guess(early, at)
             if place is not None:
                 engine.correlate.drop(early)
-                c.entries.drops.append((KIND, _name(early)))
+                self._found(early, c)
                 engine.settle.reported(*place, Fate(early.fate), early.code, at, c, matched="guess")
-            elif at >= early.at + 2.0 and not early.counted:
+                continue
+            if at >= early.at + PASS_ON_AFTER:
+                self._pass_on(early, c)
+            if at >= early.at + UNMATCHED_AFTER and not early.counted:
                 early.counted = True
                 engine.tally.unmatched[early.account] += 1
-                self._pass_on(early, c)
             elif at >= early.at + KEEP_EARLY:
                 engine.correlate.drop(early)
-                c.entries.drops.append((KIND, _name(early)))
+                self._found(early, c)
+        for where in [where for where in self._owed if not engine.correlate.keeps_any(*where)]:
+            c.receipts += self._owed.pop(where)  # there were too many to keep
         engine.commit(c)
 
     def hand_over(self) -> None:
         """Let the others try what waits for its answer: we stop, and the answer may be theirs."""
         c = Changes()
         for early in self.engine.correlate.waiting():
-            if not early.counted:
-                early.counted = True
-                self._pass_on(early, c)
+            self._pass_on(early, c)
         self.engine.commit(c)
 
     def _pass_on(self, early: Early, c: Changes) -> None:
-        """Let the others try a report that is about no message of ours."""
+        """Let the others try a report that is about no message of ours, if they have not yet."""
         teller = self.engine.teller
-        if teller is not None:
+        if teller is not None and not early.passed:
+            early.passed = True
             event = _reported(early)
             c.entries.events.append(teller.orphan(early.account, event, early.to, early.at))
+            c.receipts += self._owed.pop((early.account, early.keys[0]), ())
+
+    def owe_nothing(self) -> None:
+        """Nobody can be told: our disk has to do, for carriers do not wait as long."""
+        c = Changes()
+        for receipts in self._owed.values():
+            c.receipts += receipts
+        self._owed.clear()
+        self.engine.commit(c)
 
     async def look_again(self) -> None:
         """More messages are ours: those that wait may be about one of them.

@@ -50,7 +50,7 @@ class Takeover:
         if lost:
             self.engine.forsake()
         log.info("partitions", lost=_names(lost), gained=_names(self._gained), held=len(places))
-        if lost or self._gained:
+        if lost or self._gained or self.homes.lapsed:
             self.intake.ready.clear()  # who had nothing was not told of a revocation
             self._due.set()
         self._go_on()
@@ -70,7 +70,7 @@ class Takeover:
     async def _take_up(self) -> None:
         generation, gained = self.homes.generation, self._gained
         try:
-            if gained:
+            if gained or self.homes.lapsed:
                 await self.replica.caught_up()
         except BrokerError as exc:
             log.warning("not taken over yet", error=str(exc))

@@ -62,6 +62,7 @@ class Ticker:
             self._follow_group()
             if not self.engine.connected():
                 self.engine.owe_nothing()
+                self.engine.reports.owe_nothing()
             if now >= next_look:
                 next_look = now + LOOK_AHEAD_EVERY
                 await self._look_ahead(at + AHEAD)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon import app, queues
+from daemon import app, outbox, queues
 from daemon.model import State
 
 from .conftest import MakeGroup
@@ -589,3 +589,38 @@ async def test_what_is_told_of_a_job_is_kept_though_it_was_taken_and_let_go_at_t
     await group.assign([], [0])
     assert not await b.written(other, most=0.1)
     assert group.states("j/0") == ["accepted"]
+
+
+async def test_an_end_that_was_never_told_gives_way_to_that_of_who_took_over(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MOST_UNDER_WAY", 1)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    key = peer.accepts(sequence)
+    await group.settle()
+    assert group.states("j/0") == ["accepted"]
+    a.outlet.away = True
+    await group.job(id="k", to="1", of=[])  # its end is under way for as long
+    await a.settle()
+    group.at += 300_000.0
+    await a.pass_time()
+    await a.settle()
+    assert a.row("j/0")["state"] == State.EXPIRED
+    a.source.certain = False
+    b.source.assign(frozenset({("sms.jobs", 0)}))
+    await group.settle([b])
+    other.reports(key, to=TO)
+    await group.settle([b])
+    assert group.states("j/0")[-1] == "delivered"
+    await a.source.revoke()
+    a.outlet.away = False
+    a.source.certain = True
+    group.log.stir()
+    await group.assign([], [0])
+    assert group.states("j/0")[-1] == "delivered"
+    assert a.row("j/0")["state"] == State.DELIVERED

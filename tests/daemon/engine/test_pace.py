@@ -61,6 +61,7 @@ async def test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_writ
     await desk.take({"id": "slow", "text": "字" * 500})
     await desk.written(peer)
     await desk.take({"id": "now", "priority": "urgent"})
+    peer.written()  # while it came
     wrote = await run(desk, peer, 0.45)
     assert "now" in [name for _, name in wrote[:2]]
 
@@ -92,6 +93,7 @@ async def test_an_urgent_message_goes_before_claimed_parts_that_fill_the_window(
     await desk.take({"id": "slow", "text": "字" * 500})
     await desk.written(peer)
     await desk.take({"id": "now", "priority": "urgent"})
+    peer.written()  # while it came
     wrote = await run(desk, peer, 0.45)
     assert "now" in [name for _, name in wrote[:2]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from daemon.changelog import MSGPACK, outcome
 from daemon.ledger import Ledger
 from daemon.model import pack_life
 
-from .conftest import MakeDesk
+from .conftest import MakeDesk, MakeGroup
 from .desk import JOBS, Desk, Peer, Terms, configured
 
 TO = "13912345678"
@@ -95,3 +96,65 @@ async def test_a_report_about_nobodys_message_still_waits_after_a_takeover(
     await desk.settle()
     assert desk.states("j/0") == []
     assert len(desk.app.correlate.waiting()) == 1
+
+
+async def test_a_report_that_nobody_knows_is_acknowledged_when_the_others_were_told(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine that got it may be gone the next moment, and the carrier says it once."""
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    other = b.peer()
+    receipts: list[Any] = []
+    monkeypatch.setattr(other.wire, "_acknowledge", receipts.append)
+    other.reports(b"?" * 8, to=TO)
+    await group.pass_(0.4)
+    assert receipts == []
+    await group.pass_(0.2)
+    assert len(receipts) == 1
+    await group.kill(b)
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence, b"?" * 8)
+    await group.settle()
+    assert group.states("j/0") == ["accepted", "delivered"], "its report was told"
+
+
+async def test_a_report_before_its_answer_is_acknowledged_with_the_answer(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    receipts: list[Any] = []
+    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.append)
+    peer.reports(b"?" * 8, to=TO)
+    await group.settle()
+    assert receipts == []
+    peer.accepts(sequence, b"?" * 8)
+    await group.settle()
+    assert len(receipts) == 1
+    assert group.states("j/0") == ["accepted", "delivered"]
+
+
+async def test_no_receipt_waits_for_a_broker_that_is_away(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    receipts: list[Any] = []
+    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.append)
+    peer.reports(b"?" * 8, to=TO)
+    await group.settle()
+    assert receipts == []
+    a.app.engine.reports.owe_nothing()
+    await group.settle()
+    assert len(receipts) == 1

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -43,6 +44,10 @@ class CannotBuildError(Exception):
 
 class PeerGoneError(Exception):
     """The program ended while something was awaited from it."""
+
+
+class CommandRefusedError(Exception):
+    """The program could not do what it was told; the text is the program's."""
 
 
 def missing() -> str | None:
@@ -93,6 +98,7 @@ class JavaPeer:
         self._seen: list[Event] = []
         self._given: set[int] = set()
         self._news = asyncio.Condition()
+        self._commands = itertools.count(1)
         self._noise: deque[str] = deque(maxlen=60)
         self._gone = False
 
@@ -201,13 +207,26 @@ class JavaPeer:
         raise AssertionError(f"{text} in {within} s. It said:\n{story}")
 
     async def command(self, *words: object) -> None:
-        """One command line; the last word may hold spaces, none a line break."""
+        """One command line, carried out when this returns: nothing caused later overtakes it.
+
+        The last word may hold spaces, none a line break.  Raises CommandRefusedError.
+        """
         line = " ".join(str(word) for word in words)
         if "\n" in line or "\r" in line:
             raise ValueError(f"a command is one line: {line!r}")
         assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        await self._process.stdin.drain()
+        number = next(self._commands)
+        with contextlib.suppress(ConnectionError):  # gone: the wait says so, with its story
+            self._process.stdin.write(line.encode() + b"\n")
+            await self._process.stdin.drain()
+
+        def answered() -> Event | None:
+            ends = (*self.seen("done", number=number), *self.seen("refused", number=number))
+            return next(iter(ends), None)
+
+        end: Event = await self._until(answered, 20, f"end of the command {line!r}")
+        if end["event"] == "refused":
+            raise CommandRefusedError(f"{self.role} {self.protocol}: {line!r}: {end['text']}")
 
     async def change(self, **settings: object) -> None:
         """Changes settings that are read while running: delay report result stat error coding."""

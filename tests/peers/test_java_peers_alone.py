@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -137,6 +139,37 @@ async def test_a_report_can_come_before_the_answer_or_only_when_asked_for(pair: 
     await pair.gateway.change(report=20)
 
 
+async def stopped(pid: int) -> None:
+    """Stops all threads of a process; the signal alone is only on its way to them."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def states() -> set[str]:
+        stats = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+        return {stat.rpartition(")")[2].split()[0] for stat in stats}
+
+    async with asyncio.timeout(20):
+        while states() != {"T"}:  # noqa: ASYNC110  # another process's threads
+            await asyncio.sleep(0.01)
+
+
+async def test_a_command_has_been_carried_out_when_it_returns(java_peer: type[JavaPeer]) -> None:
+    async with java_peer("gateway", "cmpp20") as gateway:
+        await stopped(gateway.pid)
+        changing = asyncio.create_task(gateway.change(delay=0))
+        leaving = asyncio.create_task(gateway.leave())
+        ended, _ = await asyncio.wait({changing, leaving}, timeout=0.3)
+        assert not ended
+        os.kill(gateway.pid, signal.SIGCONT)
+        await asyncio.gather(changing, leaving)
+        assert [done["command"] for done in gateway.seen("done")] == ["set delay 0", "leave"]
+        changing = asyncio.create_task(gateway.change(delay=1))
+        os.kill(gateway.pid, signal.SIGKILL)
+        with pytest.raises(java.PeerGoneError):
+            await changing
+        with pytest.raises(java.PeerGoneError):
+            await gateway.change(delay=2)
+
+
 async def test_a_wrong_password_and_an_unknown_name_are_refused(
     java_peer: type[JavaPeer], pair: Pair
 ) -> None:
@@ -170,14 +203,13 @@ async def test_an_orderly_leave_closes_both_ends(pair: Pair) -> None:
     await pair.gateway.event("closed", side="gateway", link=first["link"])
 
 
-async def test_a_mistaken_command_is_an_error_event_and_ends_nothing(
-    java_peer: type[JavaPeer],
-) -> None:
+async def test_a_mistaken_command_raises_and_ends_nothing(java_peer: type[JavaPeer]) -> None:
     async with java_peer("client", "cmpp30") as client:
-        await client.submit("8613800138000", "to nobody")
-        assert "not logged in" in (await client.event("error"))["text"]
-        await client.change(nonsense=1)
-        assert "unknown setting 'nonsense'" in (await client.event("error"))["text"]
+        with pytest.raises(java.CommandRefusedError, match="not logged in"):
+            await client.submit("8613800138000", "to nobody")
+        with pytest.raises(java.CommandRefusedError, match="unknown setting 'nonsense'"):
+            await client.change(nonsense=1)
+        await client.change(coding=8)
         with pytest.raises(ValueError, match="one line"):
             await client.submit("8613800138000", "two\nlines")
 

@@ -66,18 +66,24 @@ public final class Main {
         };
     }
 
-    /** Until `quit` or the end of the input: the one who started this may be gone. */
+    /**
+     * Until `quit` or the end of the input: the one who started this may be gone. Every line is
+     * acknowledged once it is carried out, so that nothing sent elsewhere overtakes it.
+     */
     private void commands() throws Exception {
         BufferedReader in =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        int number = 0;
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             if (line.equals("quit")) {
                 return;
             }
+            number++;
             try {
                 command(line);
+                events.emit("done", "number", number, "command", line);
             } catch (Exception e) {
-                events.emit("error", "command", line, "text", e.toString());
+                events.emit("refused", "number", number, "command", line, "text", e.toString());
             }
         }
     }

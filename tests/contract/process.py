@@ -6,11 +6,9 @@ Only the local broker's queue is reached into, as the transport of jobs and repo
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,28 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from daemon.broker.local import LocalBroker, LocalTail
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = (sys.executable, "-m", "daemon")
 TOPICS = {"reports": "sms.reports", "inbound": "sms.inbound", "dead": "sms.dead"}
 JOBS, URGENT = "sms.jobs", "sms.jobs.urgent"
 FINAL = frozenset({"delivered", "undelivered", "rejected", "expired"})
-
-
-_ports = itertools.count(os.getpid() % 9000)
-
-
-def free_port() -> int:
-    """One that the system gives to nobody who asks for any, as it would one of its own range."""
-    for number in _ports:
-        port = 21000 + number % 11000
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("unreachable")
 
 
 async def until(condition: Callable[[], Any], within: float, what: object = "") -> Any:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.ports import free_port
+
 from .gateways import ACCEPT, Answer, Report
-from .process import free_port, until
+from .process import until
 from .sgip import DELIVER, REPORT, UNBIND, Caller
 from .together import Together
 from .world import Account, World, job, number, world

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from tests.ports import free_port
+
 from .cmpp import CmppGateway
 from .events import faults
 from .gateways import Carrier, Gateway
-from .process import Daemon, free_port
+from .process import Daemon
 from .sgip import SgipGateway
 from .smgp import SmgpGateway
 from .smpp import SmppGateway

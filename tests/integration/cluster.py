@@ -26,8 +26,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.contract.events import faults
 from tests.contract.gateways import Submit, national
-from tests.contract.process import Daemon, free_port, toml, until
+from tests.contract.process import Daemon, toml, until
 from tests.contract.world import Account, number
+from tests.ports import free_port
 
 from .kafka import WITHIN, Topics
 from .system import eventually

@@ -15,7 +15,8 @@ from daemon.config import load
 from daemon.sim.account import Node
 from daemon.sim.fleet import Fleet
 from daemon.sim.gateway import SimGateway
-from tests.contract.process import Daemon, free_port, toml, until
+from tests.contract.process import Daemon, toml, until
+from tests.ports import free_port
 
 PREFIXES = {"mobile": "138", "unicom": "130", "telecom": "133", "broadnet": "192"}
 CARRIERS = tuple(PREFIXES)

@@ -19,9 +19,10 @@ import pytest
 import pytest_asyncio
 
 from tests.contract.events import faults
-from tests.contract.process import Daemon, free_port, until
+from tests.contract.process import Daemon, until
 from tests.peers import java
 from tests.peers.java import Event, JavaPeer
+from tests.ports import free_port
 
 # One daemon and its four gateways live as long as the module: starting them costs more than tests.
 pytestmark = [pytest.mark.peers, pytest.mark.asyncio(loop_scope="module")]

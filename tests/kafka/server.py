@@ -24,6 +24,8 @@ import time
 import uuid
 from pathlib import Path
 
+from tests.ports import free_port
+
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache" / "kafka"
 START_WITHIN = 60.0
@@ -74,7 +76,7 @@ class KafkaServer:
 
     def __init__(self, directory: Path, *, heap: str = "512m", auto_create: bool = False) -> None:
         self.directory = directory
-        self.port, self._controller = _free_ports(2)
+        self.port, self._controller = free_port(), free_port()
         self._heap = heap
         self._auto_create = auto_create
         self._process: subprocess.Popen[bytes] | None = None
@@ -198,15 +200,3 @@ class KafkaServer:
         if done.returncode:
             raise KafkaUnavailableError(f"its storage cannot be made: {done.stdout}{done.stderr}")
         os.replace(half, properties)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Free just now; all are held until the last is known, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

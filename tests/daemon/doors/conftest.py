@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from daemon.listen import Listener
-from tests.contract.process import free_port, until
+from tests.contract.process import until
 from tests.contract.sgip import Caller
 from tests.daemon.engine.desk import Desk, Terms, configured
+from tests.ports import free_port
 
 LOGIN_WITHIN = 0.4
 PASSWORD = "n0b0dySees"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from daemon.config import load
 from daemon.sim.control import Control
 from daemon.sim.fleet import Fleet, FleetError
 from protocols.events import Accepted, Bound, Received, Rejected, Reported
+from tests.ports import free_port
 
 from .sp import bound, client, connect, part, until
 
@@ -116,19 +116,9 @@ NODES = [
 ]
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def configured(folder: Path, text: str = CONFIG) -> Path:
     file = folder / "carrierd.toml"
-    file.write_text(text.format(ports=free_ports(6)))
+    file.write_text(text.format(ports=[free_port() for _ in range(6)]))
     return file
 
 

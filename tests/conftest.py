@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
+
 from tests.kafka.fixture import (
     kafka,
     make_topics,
@@ -19,3 +21,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_report_header",
 ]
+
+# How long an example takes says more about what else the machine does.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")

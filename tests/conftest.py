@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kafka.fixture import (
-    kafka,
-    make_topics,
-    own_kafka,
-    pytest_collection_modifyitems,
-    pytest_report_header,
-)
+from tests import order
+from tests.kafka.fixture import kafka, make_topics, own_kafka, pytest_report_header, real_or_not
 from tests.peers.fixture import java_peer
 
-__all__ = [
-    "java_peer",
-    "kafka",
-    "make_topics",
-    "own_kafka",
-    "pytest_collection_modifyitems",
-    "pytest_report_header",
-]
+__all__ = ["java_peer", "kafka", "make_topics", "own_kafka", "pytest_report_header"]
 
 # How long an example takes says more about what else the machine does.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    real_or_not(items)
+    order.sort(items)
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return order.scheduler(config, log)

@@ -43,7 +43,11 @@ def pytest_report_header() -> str:
     return f"kafka: mock cluster of confluent-kafka, real_kafka tests are not run: {reason}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def real_or_not(items: list[pytest.Item]) -> None:
+    """Skips what needs the real Kafka where there is none.
+
+    Raises pytest.UsageError instead with CARRIERD_REQUIRE_REAL_KAFKA=1.
+    """
     marked = [item for item in items if item.get_closest_marker("real_kafka")]
     if not marked or not why_no_real_kafka():
         return

@@ -1,0 +1,54 @@
+"""What runs beside what when workers share the tests, so that clocks are read in peace.
+
+Workers take unit after unit from one queue.  A file is a unit, because its tests share what is
+costly to start; the contract's tests are one together, so that the worker that has them leaves
+only calm ones to the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
+TIMED = ("tests/contract/",)
+"""Against the clock: rates, windows, how soon something is seen."""
+CALM = (
+    "tests/mutations/",
+    "tests/protocols/",
+    "tests/fuzz/",
+    "tests/daemon/engine/",
+    "tests/daemon/ledger/",
+    "tests/daemon/config/",
+    "tests/daemon/jobs/",
+    "tests/daemon/codes/",
+)
+"""By a clock that jumps, or by none: one process that computes."""
+HEAVY = ("tests/bench/test_suites.py", "tests/integration/", "tests/daemon/broker/")
+"""Many processes and long waits.  They come before what is short, which fills the end."""
+ORDER = (*TIMED, *CALM, *HEAVY)
+
+
+def sort(items: list[pytest.Item]) -> None:
+    """Into the order in which workers take them."""
+
+    def place(item: pytest.Item) -> int:
+        found = (n for n, start in enumerate(ORDER) if item.nodeid.startswith(start))
+        return next(found, len(ORDER))
+
+    items.sort(key=place)
+
+
+def scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Of pytest-xdist: its own for files, in our order and with our units."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next(filter(nodeid.startswith, TIMED), super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)

@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[2]
 CODE = (ROOT / "daemon", ROOT / "protocols")
 MEMORY = next((path for path in ("/dev/shm",) if os.access(path, os.W_OK)), None)
 """Where the trials' files are: waiting for a real disk shows nothing here."""
-WITHIN = 60
-"""Seconds for one trial: a mutation may make a test wait for what never comes."""
+WITHIN, EACH = 60.0, 3.0
+"""Seconds for one trial, and for each of its tests: a mutation may make one wait for what never
+comes, and on a busy machine a trial of a hundred takes longer than one of two."""
 OPTIONS = (
     "--override-ini=addopts=",
     "--capture=no",
@@ -65,7 +66,11 @@ class Trial:
 def try_(tests: Sequence[str]) -> Trial:
     """Run these tests, by their ids below the root of the repository."""
     trial = Trial()
-    with TemporaryDirectory(dir=MEMORY) as temporary, _no_longer_than(WITHIN), _swept():
+    with (
+        TemporaryDirectory(dir=MEMORY) as temporary,
+        _no_longer_than(WITHIN + EACH * len(tests)),
+        _swept(),
+    ):
         options = [*OPTIONS, f"--rootdir={ROOT}", f"--basetemp={temporary}/tests"]
         status = pytest.main([*options, *(str(ROOT / test) for test in tests)], plugins=[trial])
     assert status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest: {status!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,15 +119,18 @@ async def test_what_stays_incomplete_is_published_so(replies: World) -> None:
     assert "中" in value["text"]
 
 
-async def test_waiting_parts_outlive_a_kill(replies: World) -> None:
+async def test_waiting_parts_outlive_a_kill(tmp_path: Path) -> None:
     text = "跨重启"
     data = text.encode("utf-16-be")
-    gateway, access = replies.mobile.gateway, replies.mobile.far.access_number
-    await gateway.inbound("13933330002", access, bytes([5, 0, 3, 8, 2, 1]) + data[:4], 8, 1)
-    await replies.daemon.kill()
-    await replies.daemon.start()
-    await gateway.inbound("13933330002", access, bytes([5, 0, 3, 8, 2, 2]) + data[4:], 8, 1)
-    (value,) = await published(replies, "13933330002")
+    mobile = Account("mobile", "cmpp", "mobile")
+    gateway, access = mobile.gateway, mobile.far.access_number
+    # With a daemon of its own, which waits for parts longer than any start takes.
+    async with world(tmp_path, mobile) as own:
+        await gateway.inbound("13933330002", access, bytes([5, 0, 3, 8, 2, 1]) + data[:4], 8, 1)
+        await own.daemon.kill()
+        await own.daemon.start()
+        await gateway.inbound("13933330002", access, bytes([5, 0, 3, 8, 2, 2]) + data[4:], 8, 1)
+        (value,) = await published(own, "13933330002")
     assert (value["text"], value["complete"], value["parts"]) == (text, True, 2)
 
 

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -336,7 +336,11 @@ def configured(*accounts: Terms, hold: float = 10.0, then: str = "resend") -> st
     return head + "".join(terms.text() for terms in accounts)
 
 
-def stand_still(monkeypatch: Any, desk: Desk) -> None:
+class Timed(Protocol):
+    at: float
+
+
+def stand_still(monkeypatch: Any, desk: Timed) -> None:
     """Wall time is what the desk says."""
     at = SimpleNamespace(time=lambda: desk.at, monotonic=lambda: desk.at)
     monkeypatch.setattr(clock, "time", at)

@@ -492,6 +492,7 @@ class App:
         await self.http.stop()
         await self.source.close()
         await self.replica.close()
+        await self.engine.reports.settled()
         await self.outlet.close()
         await self.sweep.close()
         await self.ledger.close()

@@ -69,8 +69,12 @@ class Homes:
     def assigned(self, places: frozenset[Place]) -> tuple[frozenset[Place], frozenset[Place]]:
         """These are assigned now; returns those that were lost and those that are new.
 
-        The new ones are not ours before `adopted`.
+        The new ones are not ours before `adopted`.  Where the group did not hear of us for so long
+        that others may have had them all meanwhile, all are new.
         """
+        if self.unsure:
+            self.lapsed = True
+            self.owned = frozenset()
         lost = self.owned - places
         gained = places - self.owned
         self.owned -= lost

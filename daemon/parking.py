@@ -38,6 +38,8 @@ class Parking:
         """Park what waits too long, until cancelled."""
         while True:
             await asyncio.sleep(min(LOOK_EVERY, self.after / 4 + 0.01))
+            if self.engine.paused:
+                continue  # it may be another daemon's to park
             at = wall()
             for queue in list(self.router.queues.values()):
                 if len(queue) and self.takes(queue, at):

@@ -57,6 +57,8 @@ class Replica:
         self.own = own
         self._read = asyncio.Event()
         self._busy = False
+        self._aside = False
+        """Whether something was set aside that may be ours, and nobody has looked yet."""
         self._failure: BaseException | None = None
         self._work: set[asyncio.Task[None]] = set()
 
@@ -69,10 +71,14 @@ class Replica:
         try:
             while True:
                 records = await self.tail.take(MOST_AT_ONCE, WAIT)
+                self._busy = True
                 if records:
-                    self._busy = True
                     await self._take_over(records)
-                    self._busy = False
+                if self._aside and not self.engine.paused:
+                    self._aside = False
+                    await adopt(self.engine.ledger, self.engine, self.router)
+                    await self.engine.reports.look_again()
+                self._busy = False
                 self._read.set()
         except BaseException as exc:
             self._failure = exc
@@ -133,7 +139,6 @@ class Replica:
     async def _messages(self, taken: Sequence[Taken]) -> None:
         engine = self.engine
         c = Changes()
-        ours = False
         new: set[str] = set()
         async with engine.reading():
             jobs, there = await self._look_up(taken)
@@ -165,11 +170,8 @@ class Replica:
                     self._put(fact, message, before, c)
                     if not message.final and engine.homes.mine(message.job):
                         message.wake = ELSEWHERE
-                        ours = True
+                        self._aside = True
             engine.commit(c)
-        if ours:
-            await adopt(engine.ledger, engine, self.router)
-            await engine.reports.look_again()
 
     async def _look_up(self, taken: Sequence[Taken]) -> tuple[dict[str, Known], dict[int, Message]]:
         """The jobs that are known here, by id, and what the ledger has of the messages, by mid."""

@@ -47,7 +47,7 @@ class Takeover:
         if self.homes.every:
             return
         lost, self._gained = self.homes.assigned(places)
-        if lost:
+        if lost or self.homes.lapsed:
             self.engine.forsake()
         log.info("partitions", lost=_names(lost), gained=_names(self._gained), held=len(places))
         if lost or self._gained or self.homes.lapsed:

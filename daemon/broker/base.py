@@ -106,7 +106,8 @@ class Source(Protocol):
         we are its only member, however long the broker is away.  A member that joins meanwhile,
         while the broker is away from us alone, is not known: that is the price of going on
         through an outage.  Who has not asked for half a session may have stood still, and must
-        be heard of again first, also when it was the only one.
+        be heard of again first, also when it was the only one.  While an assignment is told,
+        this is about the time before it.
         """
 
     def pause(self, topics: Sequence[str] = ()) -> None:

@@ -293,12 +293,13 @@ class KafkaSource:
         self._commits.begin(self._held())
         self._reached.clear()
         self._ends.clear()
-        self._alone = self._members.count == 1
-        self._asked = asyncio.get_running_loop().time()
         self._rejoined.set()
         self._wake()
         if self._on_assigned is not None:
+            # `sure` still says whether nobody else can have had them until now.
             self._on_assigned(frozenset((tp.topic, tp.partition) for tp in self._held()))
+        self._alone = self._members.count == 1
+        self._asked = asyncio.get_running_loop().time()
 
     # Upkeep
 

@@ -624,3 +624,60 @@ async def test_an_end_that_was_never_told_gives_way_to_that_of_who_took_over(
     await group.assign([], [0])
     assert group.states("j/0")[-1] == "delivered"
     assert a.row("j/0")["state"] == State.DELIVERED
+
+
+async def test_who_was_unsure_through_a_rebalance_catches_up_also_on_what_it_keeps(
+    make_group: MakeGroup,
+) -> None:
+    """It let go of all partitions, was not heard of, and is given some of them again."""
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([], [0, 1])
+    other = b.peer()
+    await b.source.revoke()
+    b.source.certain = False
+    b.tail.stuck = True
+    a.source.assign(frozenset({("sms.jobs", 0), ("sms.jobs", 1)}))
+    peer = a.peer()
+    await group.job(id="j", of=[a])
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await group.settle([a])
+    await a.source.revoke()
+    a.source.assign(frozenset({("sms.jobs", 1)}))
+    group.log.committed.clear()
+    b.source.assign(frozenset({("sms.jobs", 0)}))
+    b.source.certain = True
+    await asyncio.sleep(0.05)
+    b.tail.stuck = False
+    group.log.stir()
+    await group.settle()
+    assert not await b.written(other, most=0.1)
+    assert group.states("j/0") == ["accepted"]
+
+
+async def test_what_another_daemon_tells_while_we_are_not_heard_of_is_left_to_that_one(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([], [0])
+    other = b.peer()
+    b.source.certain = False
+    a.source.assign(frozenset({("sms.jobs", 0)}))
+    b.source.next = {}
+    peer = a.peer()
+    await group.job(id="j", of=[a])
+    await a.written(peer)
+    peer.silence()
+    await group.settle()
+    assert group.states("j/0") == ["uncertain"]
+    await group.pass_(0.0)
+    assert not b.app.engine.open
+    await b.source.revoke()
+    b.source.certain = True
+    await group.assign([], [0])
+    assert b.app.engine.open, "now it is ours"
+    await group.pass_(11.0)
+    assert len(await b.written(other)) == 1
+    assert group.states("j/0") == ["uncertain"]

@@ -167,6 +167,8 @@ class Cluster:
         self.accounts = {account.name: account for account in accounts}
         self.names = list(names)
         self.daemons: dict[str, Daemon] = {}
+        self.divided: set[str] = set()
+        """Messages that two daemons had for a while, because one was not heard of."""
         self._directory, self._config = directory, config
         self._ports: dict[tuple[str, str], int] = {}  # of SGIP accounts, where each daemon listens
 
@@ -515,7 +517,7 @@ class Cluster:
 
     def faults(self) -> list[str]:
         """What went against the contract, seen by the gateways and in what was published."""
-        found = faults(self.topics.published, BEIJING)
+        found = faults(self.topics.published, BEIJING, self.divided)
         for account in self.accounts.values():
             found += account.far.faults
             for gateway in account.gateways:

@@ -31,7 +31,10 @@ class Bulk:
     The texts come in few sizes, so that their compiled form is found again; a batch is filled up
     with repeats of its last row.  That row is written more than once, so `tail` (or the verb) has
     to make a repeat harmless.  A value for all rows is parameter 1: with `shared="column"` every
-    row ends in it, with `shared="head"` the head names it.
+    row begins with it, with `shared="head"` the head names it.
+
+    The other parameters have no numbers of their own: SQLite keeps those in a list that it walks
+    for each one, as it compiles a statement and, from Python 3.12 on, whenever values are bound.
     """
 
     __slots__ = ("_columns", "_head", "_most", "_shared", "_tail", "_texts")
@@ -69,13 +72,9 @@ class Bulk:
             db.execute(text, parameters)
 
     def _text(self, size: int) -> str:
-        first = 1 if self._shared is None else 2
-        end = ",?1" if self._shared == "column" else ""
-        groups = (
-            ",".join(f"?{first + row * self._columns + column}" for column in range(self._columns))
-            for row in range(size)
-        )
-        return f"{self._head} values ({f'{end}),('.join(groups)}{end}) {self._tail}"
+        first = "?1," if self._shared == "column" else ""
+        row = f"({first}{','.join('?' * self._columns)})"
+        return f"{self._head} values {','.join([row] * size)} {self._tail}"
 
 
 def real(column: str) -> str:

@@ -111,7 +111,8 @@ class Writer:
         self._jobs = Bulk("insert or replace into job", 9)
         # The number of a message never changes.  The rest does, and every index named here costs.
         self._messages = Bulk(
-            "insert into message",
+            "insert into message"
+            ' (changed, mid, "to", route, lane, account, state, final, wake, life)',
             9,
             "on conflict (mid) do update set route = excluded.route, lane = excluded.lane,"
             " account = excluded.account, state = excluded.state, final = excluded.final,"

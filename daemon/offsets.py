@@ -8,7 +8,7 @@ safe twice (in memory, and once more read back from the ledger) counts once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from .model import INDEX_BITS
 
@@ -22,9 +22,12 @@ class Offsets:
     def __init__(self) -> None:
         self._next: dict[Place, int] = {}
         self._open: dict[Place, dict[int, int]] = {}
-        self._places: dict[int, list[tuple[Place, int]]] = {}
-        self._mids: set[int] = set()
-        self._left: dict[int, int] = {}
+        self._jobs: dict[int, tuple[set[int] | None, Place, int]] = {}
+        """By job, what is open of its messages, and its first record.  Most jobs have one message,
+        which needs no set.
+        """
+        self._repeats: dict[int, list[tuple[Place, int]]] = {}
+        """Further records of a job."""
         self._moved: set[Place] = set()
         self._unpublished: deque[tuple[int, Sequence[int]]] = deque()
         self._published = 0
@@ -35,35 +38,43 @@ class Offsets:
         self._next[place] = max(self._next.get(place, 0), offset + 1)
         self._moved.add(place)
 
-    def hold(self, topic: str, partition: int, offset: int, job: int, mids: Iterable[int]) -> None:
+    def hold(self, topic: str, partition: int, offset: int, job: int, mids: Sequence[int]) -> None:
         """A record was taken of whose job these messages are open; several may hold one job."""
         place = (topic, partition)
-        self._next[place] = max(self._next.get(place, 0), offset + 1)
-        self._open.setdefault(place, {})[offset] = job
-        self._places.setdefault(job, []).append((place, offset))
-        if job not in self._left:
-            before = len(self._mids)
-            self._mids.update(mids)
-            self._left[job] = len(self._mids) - before
+        if offset >= self._next.get(place, 0):
+            self._next[place] = offset + 1
+        held = self._open.get(place)
+        if held is None:
+            held = self._open[place] = {}
+        held[offset] = job
+        if job in self._jobs:
+            self._repeats.setdefault(job, []).append((place, offset))
+        else:
+            self._jobs[job] = (set(mids) if len(mids) > 1 else None, place, offset)
 
     def holds(self, job: int) -> bool:
-        return job in self._left
+        return job in self._jobs
 
     def release(self, mid: int) -> None:
         """The message is safe now; does nothing for one that holds no record."""
-        if mid not in self._mids:
-            return
-        self._mids.remove(mid)
         job = mid >> INDEX_BITS
-        left = self._left[job]
-        if left > 1:
-            self._left[job] = left - 1
+        known = self._jobs.get(job)
+        if known is None:
             return
-        del self._left[job]
-        for place, offset in self._places.pop(job, ()):
-            held = self._open.get(place)
-            if held is not None and held.pop(offset, None) is not None:
-                self._moved.add(place)
+        mids, place, offset = known
+        if mids is not None:
+            mids.discard(mid)
+            if mids:
+                return
+        del self._jobs[job]
+        self._let_go(place, offset)
+        for place, offset in self._repeats.pop(job, ()):
+            self._let_go(place, offset)
+
+    def _let_go(self, place: Place, offset: int) -> None:
+        held = self._open.get(place)
+        if held is not None and held.pop(offset, None) is not None:
+            self._moved.add(place)
 
     def release_with(self, batch: int, mids: Sequence[int]) -> None:
         """These messages are safe once this batch of the outbox is published, and all before it."""
@@ -86,17 +97,14 @@ class Offsets:
         place = (topic, partition)
         self._next.pop(place, None)
         self._moved.discard(place)
-        gone = set()
         for offset, job in self._open.pop(place, {}).items():
-            places = self._places.get(job)
-            if places is not None:
-                places.remove((place, offset))
-                if not places:
-                    gone.add(job)
-        for job in gone:
-            del self._places[job], self._left[job]
-        if gone:
-            self._mids = {mid for mid in self._mids if mid >> INDEX_BITS not in gone}
+            mids, first, at = self._jobs.pop(job)
+            records = [(first, at), *self._repeats.pop(job, ())]
+            left = [record for record in records if record != (place, offset)]
+            if left:
+                self._jobs[job] = (mids, *left[0])
+            if len(left) > 1:
+                self._repeats[job] = left[1:]
 
     def moved(self) -> dict[Place, int]:
         """The positions that changed since the last call: the next offset to read, by place."""

@@ -17,18 +17,24 @@ from .model import Message, pack_life
 
 Tell = Callable[[Message, bytes], Event]
 """The record that tells other daemons of a message and its life."""
+Report = Callable[[Message], Event]
+"""The record that says what became of a message."""
 
 
 class Changes:
     """`then` are called once all of it would survive a power cut."""
 
-    __slots__ = ("answered", "entries", "receipts", "safe", "tells", "then", "touched")
+    __slots__ = ("answered", "entries", "receipts", "reports", "safe", "tells", "then", "touched")
 
     def __init__(self) -> None:
         self.entries = Entries()
         self.touched: dict[int, Message] = {}
         self.safe: list[Message] = []
         """Messages that depend on this machine no more, once written and told."""
+        self.reports: dict[int, Report] = {}
+        """What is to be published of messages touched, as they are when this ends: of one that was
+        answered and reported in one turn only the last is said (contract section 5).
+        """
         self.tells: dict[int, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
@@ -68,12 +74,14 @@ class Changes:
 
     def finish(self) -> Entries:
         """The entries for the ledger, with a row for every message touched."""
-        rows = self.entries.messages
-        tells = self.tells
+        rows, events = self.entries.messages, self.entries.events
+        reports, tells = self.reports, self.tells
+        if reports:
+            events += [report(self.touched[mid]) for mid, report in reports.items()]
         for m in self.touched.values():
             life = pack_life(m)
             if tells and (tell := tells.get(m.mid)) is not None:
-                self.entries.events.append(tell(m, life))
+                events.append(tell(m, life))
             rows.append(
                 (
                     m.mid,
@@ -88,5 +96,6 @@ class Changes:
                 )
             )
         self.touched.clear()
+        reports.clear()
         tells.clear()
         return self.entries

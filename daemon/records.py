@@ -4,12 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+import msgspec
+from msgspec import Raw, Struct
 
 from protocols import ids
 
 from .clock import Stamps
-from .model import Message, State
+from .model import WORDS, Message, State
+
+
+class _Times(Struct, gc=False):
+    produced: str | None
+    received: str | None
+    submitted: str | None
+    answered: str | None
+    reported: str | None
+
+
+class _Report(Struct, gc=False):
+    """What became of a message, field for field as the contract has it."""
+
+    v: int
+    job: str
+    message: str
+    tenant: str
+    to: str
+    state: str
+    final: bool
+    cause: str | None
+    code: str | None
+    stage: str | None
+    carrier: str | None
+    account: str | None
+    node: str | None
+    parts: int
+    bill_units: int
+    attempts: int
+    carrier_ids: list[str]
+    times: _Times
+    meta: Raw
+
+
+_encode = msgspec.json.Encoder().encode
+_NO_META = Raw(b"{}")
 
 
 class Records:
@@ -25,35 +62,35 @@ class Records:
         fields = job.fields
         stamp = self.stamps.text
         state = m.state
-        silent = state in (State.ACCEPTED, State.UNCERTAIN)
-        value = {
-            "v": 1,
-            "job": fields.id,
-            "message": m.id,
-            "tenant": fields.tenant,
-            "to": m.to,
-            "state": state.word,
-            "final": m.final,
-            "cause": None if silent else m.cause,
-            "code": m.code,
-            "stage": m.stage,
-            "carrier": m.carrier,
-            "account": m.account,
-            "node": m.node,
-            "parts": len(m.parts),
-            "bill_units": job.bill_units,
-            "attempts": m.attempts,
-            "carrier_ids": self.carrier_ids(m),
-            "times": {
-                "produced": stamp(job.produced),
-                "received": stamp(job.received),
-                "submitted": stamp(m.submitted),
-                "answered": stamp(m.answered),
-                "reported": stamp(m.reported),
-            },
-            "meta": orjson.Fragment(fields.meta) if fields.meta is not None else {},
-        }
-        return fields.id.encode(), _dumps(value)
+        silent = state is State.ACCEPTED or state is State.UNCERTAIN
+        value = _Report(
+            1,
+            fields.id,
+            m.id,
+            fields.tenant,
+            m.to,
+            WORDS[state],
+            m.final,
+            None if silent else m.cause,
+            m.code,
+            m.stage,
+            m.carrier,
+            m.account,
+            m.node,
+            len(m.parts),
+            job.bill_units,
+            m.attempts,
+            self.carrier_ids(m),
+            _Times(
+                stamp(job.produced),
+                stamp(job.received),
+                stamp(m.submitted),
+                stamp(m.answered),
+                stamp(m.reported),
+            ),
+            _NO_META if fields.meta is None else Raw(fields.meta),
+        )
+        return fields.id.encode(), _encode(value)
 
     def carrier_ids(self, m: Message) -> list[str]:
         """In part order, of each part's last attempt; parts without one are left out."""
@@ -66,9 +103,4 @@ class Records:
 
     def inbound(self, fields: dict[str, Any], sender: str) -> tuple[bytes, bytes]:
         """Key and value of an inbound message."""
-        return sender.encode(), _dumps({"v": 1, **fields})
-
-
-def _dumps(value: dict[str, Any]) -> bytes:
-    # orjson's result keeps a page of memory, whatever its length; many of them wait at a time.
-    return bytes(memoryview(orjson.dumps(value)))
+        return sender.encode(), _encode({"v": 1, **fields})

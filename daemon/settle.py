@@ -17,6 +17,7 @@ from protocols.events import Fate
 
 from .changes import Changes, Tell
 from .codes.lookup import Codes
+from .ledger import Event
 from .model import ELSEWHERE, FINAL, WAITS, Message, Part, PartState, State, Step, Write
 from .records import Records
 from .tally import Tally
@@ -457,7 +458,11 @@ class Settle:
         if self.outcome is not None:
             c.tells[m.mid] = self.outcome
         self.tally.entered(m)
-        c.event(self.topic, self.records.report(m))
+        c.reports[m.mid] = self._report
+
+    def _report(self, m: Message) -> Event:
+        key, value = self.records.report(m)
+        return self.topic, key, value
 
     def _close_write(self, write: Write) -> None:
         """The answer, or the end of waiting for it; a late answer takes its doubt back."""

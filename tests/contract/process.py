@@ -24,6 +24,7 @@ COMMAND = (sys.executable, "-m", "daemon")
 TOPICS = {"reports": "sms.reports", "inbound": "sms.inbound", "dead": "sms.dead"}
 JOBS, URGENT = "sms.jobs", "sms.jobs.urgent"
 FINAL = frozenset({"delivered", "undelivered", "rejected", "expired"})
+REPORTED = ("delivered", "undelivered")
 
 
 async def until(condition: Callable[[], Any], within: float, what: object = "") -> Any:
@@ -281,9 +282,22 @@ class Daemon:
         )
         return found
 
+    def states(self, message: str) -> list[str]:
+        """Its states in order.  The accepted event may be absent (contract section 5), as where the
+        report came with the answer; it is here whenever the last event knows of the answer.
+        """
+        events = self.events(message)
+        states: list[str] = [event["state"] for event in events]
+        reported = bool(events) and events[-1]["state"] in REPORTED
+        if reported and "accepted" not in states and events[-1]["times"]["answered"]:
+            states.insert(-1, "accepted")
+        return states
+
     async def state(self, message: str, state: str, within: float = 5.0) -> dict[str, Any]:
+        """The event; for "accepted" the one of its report will do."""
+        wanted = (state, *REPORTED) if state == "accepted" else (state,)
         found: dict[str, Any] = await until(
-            lambda: next((e for e in self.events(message) if e["state"] == state), None),
+            lambda: next((e for e in self.events(message) if e["state"] in wanted), None),
             within,
             lambda: f"{state} of {message}, only {self.events(message)}",
         )

@@ -306,7 +306,7 @@ async def test_tail_prints_what_was_published(four: World) -> None:
     ended = await four.daemon.run("tail", "reports")
     assert ended.status == 0
     mine = [event for event in ended.lines if event["job"] == one["id"]]
-    assert [event["state"] for event in mine] == ["accepted", "delivered"]
+    assert [event["state"] for event in mine] in (["accepted", "delivered"], ["delivered"])
     last = await four.daemon.run("tail", "reports", "--from", str(len(ended.lines) - 1))
     assert last.lines[0] == ended.lines[-1]
     assert (await four.daemon.run("tail", "dead")).lines

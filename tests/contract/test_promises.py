@@ -60,7 +60,7 @@ async def keep_going(opened: World) -> None:
 
 
 def states(world: World, message: str) -> list[str]:
-    return [event["state"] for event in world.daemon.events(message)]
+    return world.daemon.states(message)
 
 
 @scene("steady", "sgip", "smgp", "smpp")

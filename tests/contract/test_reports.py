@@ -21,7 +21,7 @@ LONG = "测试长短信" * 30  # 150 UTF-16 units: three parts of 67, 67 and 16
 
 
 def states(world: World, message: str) -> list[str]:
-    return [event["state"] for event in world.daemon.events(message)]
+    return world.daemon.states(message)
 
 
 async def settle() -> None:

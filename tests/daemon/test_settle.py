@@ -34,7 +34,7 @@ class Terms:
 
 @dataclass
 class Desk:
-    """A Settle with nothing behind it: what it asks for is noted."""
+    """A Settle with nothing behind it: what it asks for is noted.  Every call is a turn."""
 
     protocol: str = "cmpp"
     resend: bool = True
@@ -85,20 +85,25 @@ class Desk:
 
     def accept(self, write: Write, at: float = RECEIVED + 1, id_: bytes = b"\x01" * 8) -> None:
         self.settle.accepted(write, id_, at, self.changes)
+        self.changes.finish()
 
     def reject(self, write: Write, code: str, *, throttled: bool = False) -> None:
         self.settle.rejected(write, code, throttled, RECEIVED + 1, self.changes)
+        self.changes.finish()
 
     def silence(self, write: Write, at: float = RECEIVED + 5) -> None:
         self.settle.unanswered(write, at, self.changes)
+        self.changes.finish()
 
     def report(
         self, m: Message, fate: Fate, code: str, part: int = 1, at: float = RECEIVED + 2
     ) -> None:
         self.settle.reported(m, m.parts[part - 1], fate, code, at, self.changes)
+        self.changes.finish()
 
     def wake(self, m: Message, at: float) -> None:
         self.settle.woken(m, at, self.changes)
+        self.changes.finish()
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -120,6 +125,20 @@ def test_an_answer_and_a_report_make_accepted_and_delivered() -> None:
     assert desk.events[-1]["cause"] == "delivered"
     assert desk.events[0]["carrier_ids"] == ["0x0101010101010101"]
     assert desk.closed == [m.mid]
+
+
+def test_of_what_came_in_one_turn_only_the_last_is_published() -> None:
+    desk = Desk()
+    m, other = desk.message(), desk.message()
+    other.mid += 1
+    turn = desk.changes
+    desk.settle.accepted(desk.write(m), b"\x01" * 8, RECEIVED + 1, turn)
+    desk.settle.accepted(desk.write(other), b"\x02" * 8, RECEIVED + 1, turn)
+    desk.settle.reported(m, m.parts[0], Fate.DELIVERED, "DELIVRD", RECEIVED + 1, turn)
+    turn.finish()
+    assert desk.states == ["delivered", "accepted"]
+    assert [event["final"] for event in desk.events] == [True, False]
+    assert desk.tally.messages["mobile", "acc", State.ACCEPTED] == 2
 
 
 def test_without_a_report_the_answer_is_the_end() -> None:

@@ -15,11 +15,13 @@ compared within one account only.
 from __future__ import annotations
 
 import re
+import struct
 from typing import Literal
 
 Form = Literal["auto", "text", "hex", "decimal"]
 """How SMPP reports write an id: as in the answer, in hexadecimal, in decimal, or any of them."""
 
+_WORDS = struct.Struct("!III")
 _DECIMAL = re.compile(rb"[0-9]{1,20}")
 _HEX = re.compile(rb"[0-9a-f]{1,16}")
 
@@ -36,7 +38,8 @@ def key(protocol: str, carrier_id: bytes) -> bytes:
 def show(protocol: str, carrier_id: bytes) -> str:
     """An id as records and people see it (contract section 5)."""
     if protocol == "sgip":
-        return ":".join(str(int.from_bytes(carrier_id[i : i + 4])) for i in (0, 4, 8))
+        node, time, counter = _WORDS.unpack(carrier_id)
+        return f"{node}:{time}:{counter}"
     if protocol == "smpp":
         return carrier_id.decode("latin-1")
     return "0x" + carrier_id.hex()

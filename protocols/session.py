@@ -137,21 +137,26 @@ class Session:
             self._acknowledge(receipt)
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        buffer = self._buffer
-        buffer += data
+        # Mostly nothing was left over: then the PDUs are cut out of what came.
+        kept = self._buffer
+        buffer: bytes | bytearray = data
+        if kept:
+            kept += data
+            buffer = kept
         self._heard_at = now
-        size = self.header.size
+        header, closed = self.header, State.CLOSED
+        size, have = header.size, len(buffer)
         at = 0
         try:
-            while self.state is not State.CLOSED and len(buffer) - at >= size:
-                head = self.header.unpack_from(buffer, at)
+            while self.state is not closed and have - at >= size:
+                head = header.unpack_from(buffer, at)
                 length = head[0]
                 if not size <= length <= self.longest:
                     self._on_bad_length(head)
                     raise FramingError(
                         f"a PDU of {length} octets, {size} to {self.longest} allowed"
                     )
-                if len(buffer) - at < length:
+                if have - at < length:
                     break
                 pdu = bytes(buffer[at : at + length])
                 at += length
@@ -162,10 +167,12 @@ class Session:
                     self._events.append(Malformed(str(exc), pdu))
         except FramingError as exc:
             self._end(str(exc), error=True)
-        if self.state is State.CLOSED:
-            buffer.clear()
-        else:
-            del buffer[:at]
+        if self.state is closed:
+            kept.clear()
+        elif buffer is kept:
+            del kept[:at]
+        elif at < have:
+            kept += data[at:]
         return self._take_events()
 
     def lost(self, reason: str) -> list[Event]:

@@ -7,6 +7,7 @@ read, and what must mean something after a restart, is wall time: seconds since 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 
 EARLIEST, LATEST = 0.0, 253_370_000_000.0
@@ -23,17 +24,9 @@ class Stamps:
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
         self._seconds: dict[int, tuple[str, str]] = {}
-        self._moments: dict[float, str] = {}
-
-    def text(self, at: float | None) -> str | None:
-        if at is None:
-            return None
-        text = self._moments.get(at)
-        if text is None:
-            if len(self._moments) >= 1024:
-                self._moments.clear()
-            text = self._moments[at] = self._spell(at)
-        return text
+        self._moments = _Moments(self._spell)
+        self.text: Callable[[float | None], str | None] = self._moments.__getitem__
+        """The text of a time; None of None."""
 
     def _spell(self, at: float) -> str:
         at = min(max(at, EARLIEST), LATEST)
@@ -47,6 +40,22 @@ class Stamps:
                 self._seconds.clear()
             self._seconds[second] = known
         return f"{known[0]}.{millisecond:03d}{known[1]}"
+
+
+class _Moments(dict[float | None, str | None]):
+    """The last few times that were asked for, and their texts."""
+
+    def __init__(self, spell: Callable[[float], str]) -> None:
+        super().__init__()
+        self._spell = spell
+
+    def __missing__(self, at: float | None) -> str | None:
+        if at is None:
+            return None
+        if len(self) >= 1024:
+            self.clear()
+        text = self[at] = self._spell(at)
+        return text
 
 
 _anchor = time.time() - time.monotonic()

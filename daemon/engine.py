@@ -223,10 +223,11 @@ class Engine:
     def still_wanted(self, message: Message) -> bool:
         if message.final or self.open.get(message.mid) is not message:
             return False
-        if not self.homes.mine(message.job):
+        homes = self.homes
+        if not (homes.every or homes.mine(message.job)):
             self.let_go(message)
             return False
-        if self.stops and self.stops.cover(message):
+        if self.stops.any and self.stops.cover(message):
             self.refuse(message, STOPPED)
             return False
         if message.job.fields.expires_at is None:

@@ -136,7 +136,7 @@ class Intake:
         await self.ready.wait()
         at = wall()
         read = [self._read(record, at) for record in records]
-        ids = [fields.id for fields, _ in read if not isinstance(fields, JobError)]
+        ids = [fields.id for fields, _, _ in read if not isinstance(fields, JobError)]
         seen: dict[str, tuple[int, bytes]] = {}
         if ids:
             for job, known in (await self.engine.ledger.known(ids)).items():
@@ -147,13 +147,13 @@ class Intake:
         messages: list[Message] = []
         unsure: dict[int, _Again] = {}
         # One pass in the order of the records: offsets are held in that order.
-        for record, (fields, digest) in zip(records, read, strict=True):
+        for record, (fields, digest, body) in zip(records, read, strict=True):
             if isinstance(fields, JobError):
                 self._dead(record, fields, c)
             elif (before := seen.get(fields.id) or self._told(fields.id)) is None:
                 seq = self.next_seq()
                 seen[fields.id] = (seq, digest)
-                messages += self._fresh(record, fields, digest, seq, at, c)
+                messages += self._fresh(record, fields, digest, body, seq, at, c)
             elif before[1] != digest:
                 error = JobError("id", f"{fields.id!r} was used before, with other content")
                 self._dead(record, error, c)
@@ -176,12 +176,14 @@ class Intake:
         known = self.engine.ledger.recent(job)
         return None if known is None else (_number(known), known.digest)
 
-    def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes]:
+    def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes, bytes]:
+        """The job, its digest, and how the ledger keeps it."""
         try:
             fields = jobs.decode(record.value, record.content_type, at)
         except JobError as exc:
-            return exc, b""
-        return fields, jobs.digest(fields)
+            return exc, b"", b""
+        body = jobs.pack(fields)
+        return fields, jobs.digest(fields, body), body
 
     def _dead(self, record: Record, error: JobError, c: Changes) -> None:
         self.tally.jobs[record.topic, "dead"] += 1
@@ -199,19 +201,21 @@ class Intake:
         record: Record,
         fields: JobFields,
         digest: bytes,
+        body: bytes,
         seq: int,
         at: float,
         c: Changes,
     ) -> list[Message]:
-        place = (record.topic, record.partition, record.offset)
+        topic, partition, offset = place = (record.topic, record.partition, record.offset)
+        produced = record.timestamp
         units = bill_units(with_signature(fields.text, fields.signature))
-        job = Job(seq, fields, record.timestamp, at, place, units, digest)
+        job = Job(seq, fields, produced, at, place, units, digest)
         c.entries.jobs.append(
-            (seq, fields.id, digest, *place, record.timestamp, at, jobs.pack(fields))
+            (seq, fields.id, digest, topic, partition, offset, produced, at, body)
         )
-        self.tally.jobs[record.topic, "taken"] += 1
+        self.tally.jobs[topic, "taken"] += 1
         messages = self._messages(job)
-        self.engine.offsets.hold(*place, seq, [m.mid for m in messages])
+        self.engine.offsets.hold(topic, partition, offset, seq, [m.mid for m in messages])
         return messages
 
     def _repeat(
@@ -237,16 +241,15 @@ class Intake:
     def _messages(self, job: Job) -> list[Message]:
         """One for each recipient; a number that cannot be sent to has its code already."""
         found = []
+        lane = job.fields.priority
         numbers: set[str] = set()
         for index, raw in enumerate(job.fields.to):
             number = normalise(raw)
             if isinstance(number, NumberRefusal):
-                message = Message(job, index, raw, None, job.fields.priority)
+                message = Message(job, index, raw, None, lane)
                 message.code = number.value
             else:
-                message = Message(
-                    job, index, number, self.plan.carrier(number), job.fields.priority
-                )
+                message = Message(job, index, number, self.plan.carrier(number), lane)
                 if number in numbers:
                     message.code = "LOCAL:DUPLICATE"
                 numbers.add(number)
@@ -263,16 +266,17 @@ class Intake:
             engine.settle.refused(m, code, at, c)
             return
         queue = self.router.queues[m.route]
-        if engine.stops and engine.stops.cover(m):
+        fields = m.job.fields
+        if engine.stops.any and engine.stops.cover(m):
             engine.settle.refused(m, STOPPED, at, c)
             return
-        if engine.settle.gone(m, at):
+        if fields.expires_at is not None and engine.settle.gone(m, at):
             engine.settle.expired(m, "LOCAL:QUEUE_EXPIRED", at, c)
             return
-        not_before = m.job.fields.not_before
+        not_before = fields.not_before
         if not_before is not None and not_before > at:
             m.state = State.HELD
-            expires = m.job.fields.expires_at
+            expires = fields.expires_at
             m.wake = not_before if expires is None else min(not_before, expires)
             queue.held += 1
             if self.parking.far(m, at):
@@ -301,6 +305,8 @@ class Intake:
         m.route = queue.name
         if not queue.accounts:
             return "LOCAL:NO_ROUTE"
+        if not fields.ext:
+            return None  # an access number alone fits
         try:
             fits(m, self.router.accounts[self.router.first(queue)].settings)
         except Refusal as exc:

@@ -151,15 +151,18 @@ def decode(value: bytes, content_type: str | None, now: float) -> Job:
     return job
 
 
-def digest(job: Job) -> bytes:
+def digest(job: Job, packed: bytes | None = None) -> bytes:
     """16 octets that are equal for equal content, however it was spelled.
 
     The order of keys, the format and defaults given or left out make no difference.  Numbers
-    inside `meta` do when one is written as an integer and the other is not.
+    inside `meta` do when one is written as an integer and the other is not.  `packed` is what
+    `pack` makes of the job, where the caller has it.
     """
     if job.meta is not None:
-        job = msgspec.structs.replace(job, meta=_to_sorted_json(_any_json(job.meta)))
-    return blake2b(_pack(job), digest_size=16).digest()
+        packed = _pack(msgspec.structs.replace(job, meta=_to_sorted_json(_any_json(job.meta))))
+    elif packed is None:
+        packed = _pack(job)
+    return blake2b(packed, digest_size=16).digest()
 
 
 def pack(job: Job) -> bytes:

@@ -10,7 +10,7 @@ place in the job.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -20,7 +20,7 @@ from .jobs import Job as JobFields
 from .jobs import Lane
 
 INDEX_BITS = 10
-
+LAST_INDEX = (1 << INDEX_BITS) - 1
 
 LANES = len(Lane)
 
@@ -70,7 +70,7 @@ class PartState(IntEnum):
     REFUSED = 6
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, array_like=True, gc=False):
     """One thing that happened to a message, as `trace` shows it."""
 
     at: float
@@ -266,11 +266,11 @@ class Message:
 
     @property
     def index(self) -> int:
-        return self.mid & (1 << INDEX_BITS) - 1
+        return self.mid & LAST_INDEX
 
     @property
     def id(self) -> str:
-        return f"{self.job.fields.id}/{self.index}"
+        return f"{self.job.fields.id}/{self.mid & LAST_INDEX}"
 
     @property
     def written(self) -> bool:

@@ -42,8 +42,9 @@ def prepare(m: Message, name: str, account: Account, references: References) -> 
     A message that was never written is cut anew for the account; one that was keeps its parts and
     its reference.  Raises Refusal.
     """
-    fits(m, account)
     fields = m.job.fields
+    if fields.ext:
+        fits(m, account)  # an access number alone does
     text, ahead = fields.text, ""
     if fields.signature is not None:
         if account.signature_by == "gateway":
@@ -57,8 +58,11 @@ def prepare(m: Message, name: str, account: Account, references: References) -> 
     except EncodeError as exc:
         raise Refusal("LOCAL:ENCODING", str(exc)) from exc
     if not m.written:
-        m.reference = references.take(m.to) if len(cut) > 1 else 0
-        m.parts = [Part(number) for number in range(1, len(cut) + 1)]
+        if len(cut) == 1:
+            m.reference, m.parts = 0, [Part(1)]
+        else:
+            m.reference = references.take(m.to)
+            m.parts = [Part(number) for number in range(1, len(cut) + 1)]
     elif len(cut) != len(m.parts):
         raise Refusal("LOCAL:ENCODING", f"text: {len(cut)} parts now, {len(m.parts)} before")
     m.account = name
@@ -68,6 +72,17 @@ def prepare(m: Message, name: str, account: Account, references: References) -> 
     expires = fields.expires_at
     if expires is not None and expires >= LAST_VALIDITY:
         expires = None
+    if len(cut) == 1:
+        m.parts[0].wire = WirePart(
+            m.to,
+            sender,
+            cut[0],
+            coding,
+            wants_report=fields.report,
+            expires_at=expires,
+            payload=payload,
+        )
+        return
     for part, segment in zip(m.parts, segments(cut, m.reference, account.long), strict=True):
         part.wire = WirePart(
             m.to,

@@ -25,9 +25,8 @@ class Stops:
     def __init__(self, goes_to: Callable[[Message], str | None]) -> None:
         self._goes_to = goes_to
         self._at: dict[tuple[What, str], float] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._at)
+        self.any = False
+        """Whether there is anything to look at: asked twice for every message."""
 
     def all(self) -> list[Stop]:
         """Those that may mean something still."""
@@ -36,12 +35,14 @@ class Stops:
     def add(self, stop: Stop) -> None:
         key = (stop.what, stop.name)
         self._at[key] = max(stop.at, self._at.get(key, stop.at))
+        self.any = True
 
     def forget(self, stop: Stop) -> None:
         """The stop is so old that nothing can be meant by it; a later one of the same stays."""
         key = (stop.what, stop.name)
         if self._at.get(key) == stop.at:
             del self._at[key]
+            self.any = bool(self._at)
 
     def cover(self, m: Message) -> bool:
         """Whether the message is stopped: named, produced before, and nothing of it written."""

@@ -40,8 +40,10 @@ log = structlog.get_logger()
 MOST_AT_ONCE = 500
 WAIT = 0.5
 """Seconds that an empty `take` may last."""
-HIGH, LOW = 4_000, 2_000
-"""Messages in memory at which taking stops for a while, and goes on again."""
+HIGH, LOW = 1_500, 500
+"""Messages in memory at which taking stops for a while, and goes on again.  More than fills many
+windows is no use: what waits long has left the processor's caches when its turn comes.
+"""
 LOOK_EVERY = 0.05
 SOON = 5.0
 """Seconds in which a queue that is worth waiting for would be empty."""

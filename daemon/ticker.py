@@ -49,6 +49,8 @@ class Ticker:
         self.tally = tally
         self.now = now
         self._host_set = False
+        self._blocked = False
+        """Whether something waited when it was last looked."""
         self._paused = engine.paused
 
     async def run(self) -> None:
@@ -67,6 +69,9 @@ class Ticker:
                 next_look = now + LOOK_AHEAD_EVERY
                 await self._look_ahead(at + AHEAD)
             await self._wake(at)
+            # An idle daemon would do little else than look why nothing waits.
+            if self._blocked or self.engine.open or now >= next_reports:
+                self._count_blocked(now - before, now)
             if now >= next_reports:
                 next_reports = now + REPORTS_EVERY
                 if not self.engine.paused:
@@ -77,7 +82,6 @@ class Ticker:
             if now >= next_commit:
                 next_commit = now + COMMIT_EVERY
                 self.commit_offsets()
-            self._count_blocked(now - before, now)
             before = now
             next_at = self.alarms.next_at()
             sleep = TICK if next_at is None else min(TICK, max(0.002, next_at - wall()))
@@ -142,7 +146,9 @@ class Ticker:
         engine.wake([engine.open[mid] for mid in mids if mid in engine.open])
 
     def _count_blocked(self, seconds: float, now: float) -> None:
+        self._blocked = False
         for name in self.engine.accounts:
             reason = self.status.why(name, now)
             if reason is not None:
                 self.tally.blocked[name, reason] += seconds
+                self._blocked = True

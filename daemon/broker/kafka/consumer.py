@@ -15,8 +15,13 @@ from .settings import KafkaSettings
 
 # aiokafka asks a node for nothing new while one partition of it has records not yet taken,
 # and then only for the others: so a partition that was just emptied waits up to this long
-# for its turn.  Idle, it is also the time between two empty answers.
+# for its turn.
 FETCH_WAIT = 0.05
+IDLE_FETCH_WAIT = 0.5
+"""Where all partitions are asked for nothing can be late: the node answers at the first record.
+
+It answers nothing else on that connection before; an end that is asked for waits that long.
+"""
 FETCH_PARTITION = 1 << 20
 FETCH_NODE = 8 << 20
 LOOK_EVERY = 10.0  # for partitions that were added
@@ -51,6 +56,23 @@ def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
         "fetch_max_bytes": FETCH_NODE,
         "metadata_max_age_ms": round(LOOK_EVERY * 1000),
     }
+
+
+def wait_longer_when_idle(consumer: AIOKafkaConsumer) -> None:
+    """Of a consumer that was started.  aiokafka has one time for both; idle, an answer every
+    `FETCH_WAIT` costs more than everything else that the daemon does then.
+    """
+    fetcher = consumer._fetcher
+    assert {"_records", "_fetch_max_wait_ms"} <= vars(fetcher).keys(), "aiokafka changed"
+    plan = fetcher._get_actions_per_node
+    times = [round(wait * 1000) for wait in (IDLE_FETCH_WAIT, FETCH_WAIT)]
+
+    def planned(assignment: Any) -> Any:
+        fetcher._fetch_max_wait_ms = times[bool(fetcher._records)]
+        return plan(assignment)
+
+    fetcher._get_actions_per_node = planned
+    fetcher._fetcher_timeout = IDLE_FETCH_WAIT  # it looks again by itself, whatever has happened
 
 
 async def leave(consumer: AIOKafkaConsumer) -> bool:

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Place, Placed, Record, Released
 from .commits import Commits, thrown_out
-from .consumer import consumer_settings, leave, record
+from .consumer import consumer_settings, leave, record, wait_longer_when_idle
 from .instance import Instance
 from .members import Members
 from .settings import KafkaSettings
@@ -100,6 +100,7 @@ class KafkaSource:
         self._consumer = consumer
         try:
             await consumer.start()
+            wait_longer_when_idle(consumer)
         except KafkaError as exc:
             await leave(consumer)
             self._consumer = None

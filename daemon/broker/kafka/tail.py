@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Place, Record
-from .consumer import consumer_settings, leave, record
+from .consumer import consumer_settings, leave, record, wait_longer_when_idle
 from .settings import KafkaSettings
 from .topics import require
 
@@ -39,6 +39,7 @@ class KafkaTail:
         self._consumer = consumer
         try:
             await consumer.start()
+            wait_longer_when_idle(consumer)
             first = await consumer.beginning_offsets(tps)
             ends = await consumer.end_offsets(tps)
         except KafkaError as exc:

@@ -63,6 +63,28 @@ def decode(
     return count, at
 
 
+def begins_whole(data: bytes) -> bool:
+    """Whether the first frame is there and agrees with its CRC."""
+    if len(data) < HEAD.size:
+        return False
+    length: int
+    length, crc = HEAD.unpack_from(data)
+    stop = HEAD.size + length
+    return length >= BODY.size and stop <= len(data) and crc32(data[HEAD.size : stop]) == crc
+
+
+def read_cached(fd: int, at: int, size: int) -> bytes:
+    """`size` bytes from byte `at` on if they are in memory, fewer or none where it would take the
+    disk: for a loop that must not wait.
+    """
+    data = bytearray(size)
+    try:
+        got = os.preadv(fd, [data], at, os.RWF_NOWAIT)
+    except OSError:  # also where a file system cannot say
+        return b""
+    return bytes(data[:got])
+
+
 def read(fd: int, at: int, size: int) -> bytes:
     """At least the whole frame at byte `at` of a file of `size` bytes, if it is there whole."""
     data = os.pread(fd, CHUNK, at)

@@ -8,8 +8,11 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from ..base import BrokerError, Record
-from .frames import decode, read, scan, skip
+from .frames import begins_whole, decode, read, read_cached, scan, skip
 from .segments import bases, segment
+
+FEW = 64 * 1024
+"""Bytes that are copied on the loop; more are read by the thread."""
 
 
 class Reader:
@@ -63,6 +66,8 @@ class Reader:
 
     async def fill(self) -> None:
         """Read ahead.  Raises BrokerError for a damaged segment.  Cancelling loses nothing."""
+        if self._filling is None and self._fill_now():
+            return
         if self._filling is None:
             loop = asyncio.get_running_loop()
             self._filling = loop.run_in_executor(self._executor, self._refill)
@@ -93,6 +98,19 @@ class Reader:
             os.close(self._fd)
         self._fd = -1
 
+    def _fill_now(self) -> bool:
+        """What was written a moment ago is in memory still: no thread is worth waking for it."""
+        if self._fd < 0:
+            return False
+        grown = os.fstat(self._fd).st_size - self._at
+        if not 0 < grown <= FEW:
+            return False
+        data = read_cached(self._fd, self._at, grown)
+        if not begins_whole(data):
+            return False
+        self._data, self._cursor = data, 0
+        return True
+
     def _followed(self) -> bool:
         return self.offset > self._base and os.path.exists(segment(self._directory, self.offset))
 
@@ -112,7 +130,7 @@ class Reader:
             followed = self._followed()  # asked first: then the file has its last size
             stat = os.fstat(self._fd)
             data = read(self._fd, self._at, stat.st_size)
-            if decode(data, 0, 1, self._topic, 0, [])[0]:
+            if begins_whole(data):
                 self._data, self._cursor = data, 0
                 return
             if followed and self._at == stat.st_size:

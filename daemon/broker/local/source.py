@@ -23,17 +23,16 @@ from .segments import (
     sync_directory,
     topic_directory,
 )
+from .watch import Watch
 
 POSITIONS = "positions.json"  # next offset to read, by topic
 COMMIT_EVERY = 1.0
 ENDS_EVERY = 2.0
 
-# A file that grows tells nobody, so it is looked at: after a twentieth of the time that
-# brought nothing, within these limits.  Two topics that stay empty cost half a percent of a
-# core.
-LOOK_SHARE = 0.05
 LOOK_FIRST = 0.0005
-LOOK_LAST = 0.01
+"""Not sooner after the last records, so that those of many writers come together."""
+LOOK_UNTOLD, LOOK_TOLD = 0.01, 1.0
+"""Seconds between two looks where writing is not told, and where it is."""
 
 log = structlog.get_logger()
 
@@ -56,6 +55,7 @@ class LocalSource:
         self._ends: dict[str, Appender] = {}  # they only count here
         self._paused: set[str] = set()
         self._wake = asyncio.Event()
+        self._watch: Watch | None = None
         self._found_at = 0.0
         self._owed: dict[str, int] = {}
         self._told: dict[str, int] = {}
@@ -72,17 +72,20 @@ class LocalSource:
         except BrokerError:
             await self.close()
             raise
+        self._watch = Watch([topic_directory(self._root, t) for t in self._topics], self._wake.set)
         self._upkeep = asyncio.create_task(self._keep(), name="local source upkeep")
         if self._on_assigned is not None:
             self._on_assigned(frozenset((topic, 0) for topic in self._topics))
 
     async def take(self, most: int, wait: float) -> list[Record]:
-        if self._upkeep is None:
+        watch = self._watch
+        if watch is None:
             raise BrokerError(f"local broker in {self._root}: the source is not open")
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
         found: list[Record] = []
         while True:
+            told = watch.complete()
             self._wake.clear()
             readers = [self._readers[t] for t in self._topics if t not in self._paused]
             # All before any is taken from: then cancelling loses nothing.
@@ -100,12 +103,15 @@ class LocalSource:
                 return found
             if left <= 0:
                 return found
-            pause = min(max((now - self._found_at) * LOOK_SHARE, LOOK_FIRST), LOOK_LAST)
-            alarm = loop.call_later(min(pause, left) if readers else left, self._wake.set)
+            pause = LOOK_TOLD if told or not readers else LOOK_UNTOLD
+            alarm = loop.call_later(min(pause, left), self._wake.set)
             try:
                 await self._wake.wait()
             finally:
                 alarm.cancel()
+            early = self._found_at + LOOK_FIRST - loop.time()
+            if early > 0:
+                await asyncio.sleep(early)
 
     def commit(self, positions: Mapping[Place, int]) -> None:
         for (topic, _), offset in positions.items():
@@ -132,6 +138,9 @@ class LocalSource:
         if self._closed:
             return
         self._closed = True
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         if self._upkeep is not None:
             self._upkeep.cancel()
             with contextlib.suppress(asyncio.CancelledError):

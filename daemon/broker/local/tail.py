@@ -12,12 +12,12 @@ from typing import TypeVar
 from ..base import BrokerError, Place, Record
 from .reader import Reader
 from .segments import end, topic_directory
+from .watch import Watch
 
-# A file that grows tells nobody, so it is looked at: after a twentieth of the time that
-# brought nothing, within these limits.
-LOOK_SHARE = 0.05
 LOOK_FIRST = 0.005
-LOOK_LAST = 0.02
+"""Not sooner after the last records, so that those of many writes come together."""
+LOOK_UNTOLD, LOOK_TOLD = 0.02, 1.0
+"""Seconds between two looks where writing is not told, and where it is."""
 
 _T = TypeVar("_T")
 
@@ -31,6 +31,8 @@ class LocalTail:
         self._executor = ThreadPoolExecutor(1, "local-tail")
         self._readers: dict[str, Reader] = {}
         self._turns: deque[Reader] = deque()  # whoever took first takes last
+        self._watch: Watch | None = None
+        self._wake = asyncio.Event()
         self._found_at = 0.0
         self._ends: dict[Place, int] = {}  # as they were at the start
 
@@ -38,13 +40,16 @@ class LocalTail:
         self._ends = await self._in_thread(self._look)
         self._readers = await self._in_thread(lambda: self._open(at))
         self._turns.extend(self._readers.values())
+        self._watch = Watch([topic_directory(self._root, t) for t in self._topics], self._wake.set)
 
     async def take(self, most: int, wait: float) -> list[Record]:
-        self._started()
+        watch = self._started()
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
         found: list[Record] = []
         while True:
+            told = watch.complete()
+            self._wake.clear()
             # All before any is taken from: then cancelling loses nothing.
             for reader in self._turns:
                 if reader.ready():
@@ -60,8 +65,15 @@ class LocalTail:
                 return found
             if now >= until:
                 return found
-            pause = min(max((now - self._found_at) * LOOK_SHARE, LOOK_FIRST), LOOK_LAST)
-            await asyncio.sleep(min(pause, until - now))
+            pause = LOOK_TOLD if told else LOOK_UNTOLD
+            alarm = loop.call_later(min(pause, until - now), self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                alarm.cancel()
+            early = self._found_at + LOOK_FIRST - loop.time()
+            if early > 0:
+                await asyncio.sleep(min(early, max(0.0, until - loop.time())))
 
     async def ends(self) -> dict[Place, int]:
         self._started()
@@ -75,15 +87,19 @@ class LocalTail:
         return not self._readers or await self.reached(self._ends)
 
     async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         readers, self._readers = self._readers, {}
         loop = asyncio.get_running_loop()
         for reader in readers.values():
             await loop.run_in_executor(self._executor, reader.close)
         self._executor.shutdown(wait=False)
 
-    def _started(self) -> None:
-        if not self._readers:
+    def _started(self) -> Watch:
+        if self._watch is None:
             raise BrokerError(f"local broker in {self._root}: the tail is not open")
+        return self._watch
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         try:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.broker.base import BrokerError, Record
-from daemon.broker.local import LocalBroker
+from daemon.broker.local import LocalBroker, source, tail
 from daemon.broker.local.frames import decode, encode, scan
 from daemon.broker.local.segments import Appender, bases, segment
 from daemon.broker.local.source import LocalSource
+from daemon.broker.local.tail import LocalTail
+from daemon.broker.local.watch import Watch
 
 TOPIC = "jobs"
 JSON = b"application/json"
+Opener = Callable[[str, AsyncExitStack], Awaitable[LocalSource | LocalTail]]
 
 # Appends the numbers from `first` in batches and says after each how many are durable.
 APPEND = """
@@ -345,6 +349,105 @@ async def test_a_topic_that_nobody_has_written_to_is_empty(tmp_path: Path) -> No
     put(tmp_path / "reports", b"first")
     assert values(await taking) == [b"first"]
     await tail.close()
+
+
+@pytest.fixture
+def waiting(directory: Path) -> Opener:
+    """A source or a tail on the topic, which exists."""
+    put(directory)
+
+    async def open_(kind: str, stack: AsyncExitStack) -> LocalSource | LocalTail:
+        broker = LocalBroker(directory.parent)
+        reader = broker.source([TOPIC]) if kind == "source" else broker.tail(TOPIC)
+        await reader.start()
+        stack.push_async_callback(reader.close)
+        return reader
+
+    return open_
+
+
+KINDS = pytest.mark.parametrize("kind", ["source", "tail"])
+
+
+@KINDS
+async def test_who_waits_is_told_of_a_record_at_once(
+    directory: Path,
+    waiting: Opener,
+    kind: str,
+    stack: AsyncExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (source, tail):
+        monkeypatch.setattr(module, "LOOK_TOLD", 600.0)
+    reader = await waiting(kind, stack)
+    async with asyncio.timeout(30):
+        for value in (b"1", b"2", b"3"):
+            taking = asyncio.create_task(reader.take(10, 600.0))
+            assert not (await asyncio.wait([taking], timeout=0.05))[0]
+            await asyncio.to_thread(put, directory, value)
+            assert values(await taking) == [value]
+        taking = asyncio.create_task(reader.take(10, 600.0))
+        await asyncio.to_thread(put, directory, b"in a segment of its own", roll_bytes=1)
+        assert values(await taking) == [b"in a segment of its own"]
+
+
+@KINDS
+async def test_without_watches_there_is_looking(
+    directory: Path, waiting: Opener, kind: str, stack: AsyncExitStack
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open("/dev/null", os.O_RDONLY)
+    os.close(spare)
+
+    class Starved(Watch):
+        """As when the user has as many watches as are allowed."""
+
+        def _open(self) -> int:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
+            try:
+                return super()._open()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (source, tail):
+            patch.setattr(module, "Watch", Starved)
+            patch.setattr(module, "LOOK_TOLD", 600.0)
+        reader = await waiting(kind, stack)
+        taking = asyncio.create_task(reader.take(10, 600.0))
+        assert not (await asyncio.wait([taking], timeout=0.05))[0]
+        await asyncio.to_thread(put, directory, b"1")
+        assert values(await asyncio.wait_for(taking, 30)) == [b"1"]
+
+
+async def test_a_directory_that_is_removed_and_made_again_is_watched_again(
+    directory: Path, stack: AsyncExitStack
+) -> None:
+    told = asyncio.Event()
+    watch = Watch([directory], told.set)
+    stack.callback(watch.close)
+    assert not watch.complete()
+    os.mkdir(directory)
+    assert watch.complete()
+    os.rmdir(directory)
+    await asyncio.wait_for(told.wait(), 10)
+    assert not watch.complete()
+    os.mkdir(directory)
+    assert watch.complete()
+    told.clear()
+    (directory / "0.log").write_bytes(b"x")
+    await asyncio.wait_for(told.wait(), 10)
+
+
+async def test_what_is_not_in_memory_any_more_is_read_all_the_same(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def would_wait(*_: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", would_wait)
+    put(directory, *(b"%d" % n for n in range(30)), roll_bytes=300)
+    assert values(await all_of(directory.parent)) == [b"%d" % n for n in range(30)]
 
 
 # Positions and removal

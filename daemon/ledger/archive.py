@@ -23,13 +23,12 @@ from typing import Any, TypeVar
 
 import orjson
 
-from daemon.ledger import files, purge
+from daemon.ledger import files, keys, purge
 from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
-from daemon.ledger.rows import hash_carrier_id, hash_job, hash_to, job_ref
 from daemon.ledger.statement import Bulk, fetch, real
-from daemon.ledger.writer import RECENT_ROWS, move_recent
+from daemon.ledger.volume import Volume
 
 SLICE_JOBS = 200
 """So many jobs are deleted in one transaction: some 5 ms that a commit may have to wait."""
@@ -48,22 +47,6 @@ _MESSAGES = (
 )
 _PARTIAL = 'case when j."offset" < 0 then hex(j.body) end'
 """The body of a job of which only some messages may be known."""
-_COPY = (
-    """
-    insert or replace into archive.job
-    select j.* from json_each(?) s cross join main.job j on j.seq = s.value
-    """,
-    """
-    insert or replace into archive.message
-    select m.* from json_each(?) s cross join main.message m
-    on m.mid between s.value << 10 and s.value << 10 | 1023
-    """,
-    """
-    insert or replace into archive.carrier_id
-    select c.* from json_each(?) s cross join main.carrier_id c
-    on c.mid between s.value << 10 and s.value << 10 | 1023
-    """,
-)
 _DELETE = (
     """
     delete from carrier_id where mid in (
@@ -111,9 +94,8 @@ class Archiver:
         self._recipients = recipients
         self._directory = ledger.state_dir / files.ARCHIVE
         self._db = files.connect(ledger.path, cache_kb=CACHE_KB)
-        self._attached: str | None = None
+        self._volume: Volume | None = None
         self._thread = ThreadPoolExecutor(1, "ledger-archive")
-        self._recent = Bulk("insert into archive.recent", 2)
         self._used = Bulk("insert or replace into used", 3)
 
     async def sweep(self, now: float) -> int:
@@ -129,6 +111,7 @@ class Archiver:
             await self._call(self._copy, jobs)
             moved += await self._ledger.run(partial(_delete, [seq for seq, _ in jobs], cutoff))
         await self._call(self._detach)
+        await self._raise_keys()
         while await self._ledger.run(partial(_forget, now)):
             pass
         floor = await self._call(self._purge_floor, now)
@@ -137,6 +120,12 @@ class Archiver:
             while after is not None:
                 after = await self._ledger.run(partial(purge.delete_dead, after, floor))
         return moved
+
+    async def _raise_keys(self) -> None:
+        """In the ledger, once there are enough; in slices, as all that the writer does."""
+        if await self._call(keys.count, self._db, keys.NEWER, keys.END) >= keys.NEWER_KEYS:
+            for number in range(keys.SLICES):
+                await self._ledger.run(partial(keys.rise, number))
 
     async def drop_archives(self, before: float, now: float) -> list[Path]:
         """Delete the files whose period was over at `before`; returns them.
@@ -212,59 +201,16 @@ class Archiver:
         for seq, received in jobs:
             periods.setdefault(self._period.name_of(received, self._zone), []).append(seq)
         for name, seqs in periods.items():
-            self._attach(name)
-            self._copy_into(seqs)
-
-    def _attach(self, name: str) -> None:
-        if self._attached == name:
-            return
-        self._detach()
-        path = self._directory / f"{name}.sqlite"
-        files.create(path, "schema.sql").close()
-        self._db.execute("attach ? as archive", (str(path),))
-        self._attached = name
-        self._db.execute(f"pragma archive.cache_size = -{CACHE_KB}")
-        self._db.execute("pragma archive.secure_delete = off")
-        self._db.execute("pragma archive.synchronous = full")
+            if self._volume is None or self._volume.name != name:
+                self._detach()
+                self._volume = Volume(self._db, self._directory / f"{name}.sqlite", CACHE_KB)
+            self._volume.copy(seqs)
 
     def _detach(self) -> None:
-        # The last to leave a file folds its log into it: between sweeps a period is one file.
-        if self._attached is not None:
-            self._db.execute("detach archive")
-            self._attached = None
-
-    def _copy_into(self, seqs: list[int]) -> None:
-        """Copy within SQLite, and its keys through here; repeating it changes nothing."""
-        db = self._db
-        which = (orjson.dumps(seqs).decode(),)
-        db.execute("begin")
-        try:
-            for sql in _COPY:
-                db.execute(sql, which)
-            ids = fetch(
-                db,
-                "j.seq, j.id",
-                "from json_each(?) s cross join main.job j on j.seq = s.value",
-                which,
-            )
-            rest = (
-                "from json_each(?) s cross join main.message m"
-                " on m.mid between s.value << 10 and s.value << 10 | 1023"
-            )
-            numbers = fetch(db, 'm.mid, m."to"', rest, which)
-            rest += " join main.carrier_id c on c.mid = m.mid"
-            carrier = fetch(db, "c.mid, hex(c.key)", rest, which)
-            keys = [(hash_job(job_id), job_ref(seq)) for seq, job_id in ids]
-            keys += [(hash_to(number), mid) for mid, number in numbers]
-            keys += [(hash_carrier_id(bytes.fromhex(key)), mid) for mid, key in carrier]
-            self._recent.run(db, keys)
-            if db.execute("select count(*) from archive.recent").fetchone()[0] >= RECENT_ROWS:
-                move_recent(db, "archive")
-            db.execute("commit")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("rollback")
-            raise
+        # Between sweeps a period is one file.
+        if self._volume is not None:
+            self._volume.close()
+            self._volume = None
 
     def _purge_floor(self, now: float) -> int | None:
         """The first job whose id may have to be known from an archive; None: no need to purge."""

@@ -17,7 +17,7 @@ from daemon.ledger.errors import LedgerError, explain
 
 log = structlog.get_logger()
 
-VERSION = 1
+VERSION = 2
 LEDGER = "ledger.sqlite"
 LOCK = "ledger.lock"
 ARCHIVE = "archive"
@@ -82,7 +82,10 @@ def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connectio
     db = connect(path, cache_kb=cache_kb)
     try:
         db.execute("pragma journal_mode = wal")
-        if db.execute("pragma user_version").fetchone()[0] == 0:
+        found = db.execute("pragma user_version").fetchone()[0]
+        if found and found < VERSION:
+            db.execute(f"pragma user_version = {VERSION}")  # the tables are the same
+        if not found:
             sql = "".join(
                 resources.files(__package__).joinpath(name).read_text() for name in scripts
             )

@@ -7,7 +7,7 @@ archive before it leaves the ledger, which is therefore read first.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +64,7 @@ class History:
         """The messages to `number`, spelled as it was put."""
 
         def look(db: sqlite3.Connection) -> list[int]:
-            found = reader.refs(db, [hash_to(number)])
+            found = _refs(db, [hash_to(number)])
             rows = reader.messages(db, (ref for ref in found if not is_job(ref)))
             return [row.mid for row in rows if row.to == number]
 
@@ -75,7 +75,7 @@ class History:
         wanted = set(keys)
 
         def look(db: sqlite3.Connection) -> list[int]:
-            found = reader.refs(db, {hash_carrier_id(key) for _, key in keys})
+            found = _refs(db, {hash_carrier_id(key) for _, key in keys})
             rows = reader.carrier_ids(db, (ref for ref in found if not is_job(ref)))
             return [
                 mid
@@ -149,7 +149,11 @@ def _snapshot(path: Path, db: sqlite3.Connection) -> Iterator[None]:
         raise explain(exc, path) from exc
 
 
+def _refs(db: sqlite3.Connection, hashes: Collection[int]) -> set[int]:
+    return reader.refs(db, hashes) | reader.recent_refs(db, hashes)
+
+
 def _seqs(db: sqlite3.Connection, job_id: str) -> list[int]:
-    found = reader.refs(db, [hash_job(job_id)])
+    found = _refs(db, [hash_job(job_id)])
     rows = reader.jobs(db, (ref >> INDEX_BITS for ref in found if is_job(ref)))
     return [row.seq for row in rows if row.id == job_id]

@@ -25,6 +25,7 @@ from typing import Self, TypeVar
 
 from daemon.ledger import files
 from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.keys import RECENT_ROWS, STEPS
 from daemon.ledger.reader import Reader
 from daemon.ledger.rows import (
     Entries,
@@ -35,7 +36,7 @@ from daemon.ledger.rows import (
     Queued,
     Waiting,
 )
-from daemon.ledger.writer import RECENT_ROWS, Batch, Writer, decode_events
+from daemon.ledger.writer import Batch, Writer, decode_events
 
 T = TypeVar("T")
 
@@ -119,13 +120,15 @@ class Ledger:
                 self._recent = self._load_recent()
                 self._recent_rows = self._one("select count(*) from recent")
                 self._outbox_number = self._one("select coalesce(max(n), 0) from outbox")
+                self._writer = Writer(self._db)
             except sqlite3.Error as exc:
                 raise explain(exc, self.path) from exc
             undo.pop_all()
         self._settling: dict[str, tuple[int, bytes, float]] = {}
+        self._steps = 0
+        """Of the move of `recent` that is under way; 0 when none is."""
         self._gathering = Batch()
-        self._writer = Writer(self._db)
-        self._reader = Reader(self._read_db, state_dir)
+        self._reader = Reader(self._read_db, state_dir, self._writer.recent)
         self._write_thread = ThreadPoolExecutor(1, "ledger-writer")
         self._read_thread = ThreadPoolExecutor(1, "ledger-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, "ledger-checkpoint")
@@ -224,15 +227,25 @@ class Ledger:
             self._outbox_number += 1
             batch.number = self._outbox_number
         self._recent_rows += batch.rows()
-        if self._recent_rows >= RECENT_ROWS and batch.writes():
-            # Everything put until now is in this batch or before it, and leaves `recent` with it.
-            batch.settled = True
-            self._recent_rows = 0
-            self._settling, self._recent = self._recent, {}
+        if batch.writes():
+            self._move_recent(batch)
         work = self._write_thread.submit(self._writer.write, batch)
         work.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._written, done, batch)
         )
+
+    def _move_recent(self, batch: Batch) -> None:
+        """A step of the move with each commit, so that none is long; all when the next is due."""
+        full = self._recent_rows >= RECENT_ROWS
+        if full and not self._steps:
+            # Everything put until now is in this batch or before it, and moves.
+            batch.begins = True
+            self._steps, self._recent_rows, full = STEPS, 0, False
+            self._settling, self._recent = self._recent, {}
+        if self._steps:
+            batch.steps = self._steps if full else 1
+            self._steps -= batch.steps
+            batch.settled = not self._steps
 
     def _written(self, done: Future[float], batch: Batch) -> None:
         self._writing = False

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from daemon.ledger import files
+from daemon.ledger.keys import Recent, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
     WAITING_STATES,
@@ -82,12 +83,14 @@ def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
 
 
 def refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
-    """What these hashes lead to; some of it wrongly, a hash has 32 bits."""
-    sql = (
-        "select json_group_array(ref) from"
-        " (select ref from lookup where hash in (select value from json_each(?1))"
-        " union all select ref from recent where hash in (select value from json_each(?1)))"
-    )
+    """What these hashes lead to, `recent` left out; some of it wrongly, a hash has 32 bits."""
+    sql = "select json_group_array(ref) from lookup where hash in (select value from json_each(?))"
+    return set(orjson.loads(db.execute(sql, (everywhere(hashes),)).fetchone()[0]))
+
+
+def recent_refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
+    """As `refs`, for those in `recent` alone; reads all of it."""
+    sql = "select json_group_array(ref) from recent where hash in (select value from json_each(?))"
     return set(orjson.loads(db.execute(sql, (_json(hashes),)).fetchone()[0]))
 
 
@@ -105,11 +108,12 @@ def _json(values: Iterable[object]) -> str:
 class Reader:
     """The lookups of `Ledger`; each runs as one read transaction, in the reader's thread."""
 
-    __slots__ = ("_db", "_state_dir")
+    __slots__ = ("_db", "_recent", "_state_dir")
 
-    def __init__(self, db: sqlite3.Connection, state_dir: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, state_dir: Path, recent: Recent) -> None:
         self._db = db
         self._state_dir = state_dir
+        self._recent = recent
 
     def known(
         self, ids: Sequence[str], recent: dict[str, int], now: float, remember: float
@@ -141,7 +145,7 @@ class Reader:
 
     def _job_refs(self, ids: Sequence[str]) -> list[int]:
         rest = "from lookup where hash in (select value from json_each(?)) and ref & 1023 = 1023"
-        hashes = _json(map(hash_job, ids))
+        hashes = everywhere(map(hash_job, ids))
         return [ref for (ref,) in fetch(self._db, "ref", rest, (hashes,))]
 
     def _unfinished(self, seqs: Iterable[int]) -> set[int]:
@@ -166,9 +170,11 @@ class Reader:
         self, wanted: Sequence[tuple[str, bytes]]
     ) -> dict[tuple[str, bytes], list[tuple[int, int]]]:
         found: dict[tuple[str, bytes], list[tuple[int, int]]] = {}
+        hashes = {hash_carrier_id(key) for _, key in wanted}
+        mids = self._recent.refs(hashes)  # before the reading begins, see there
         self._db.execute("begin")
         try:
-            mids = refs(self._db, {hash_carrier_id(key) for _, key in wanted})
+            mids |= refs(self._db, hashes)
             rows = carrier_ids(self._db, (ref for ref in mids if not is_job(ref)))
         finally:
             self._db.execute("commit")

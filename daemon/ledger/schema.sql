@@ -1,5 +1,5 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
--- Version 1, kept in `pragma user_version`.
+-- Version 2, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`.
 
 create table job (
     seq integer primary key,            -- in the order of taking
@@ -36,9 +36,8 @@ create table carrier_id (
 ) strict, without rowid;
 
 -- What a job id, a number and a carrier id lead to, by their CRC-32 (rows.py); whoever looks verifies.
--- ref is a message's mid, or seq << 10 | 1023 for a job.  Keys come in random order, and a random
--- insert costs a page in the log, five times the row itself: they gather in `recent` and move over
--- sorted, thousands at a time.
+-- ref is a message's mid, or seq << 10 | 1023 for a job.  Keys gather in `recent` and move over
+-- sorted, thousands at a time; the newer ones stand behind the others, with 2^32 added (keys.py).
 create table lookup (
     hash integer not null,
     ref integer not null,

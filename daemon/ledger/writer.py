@@ -22,6 +22,7 @@ from time import perf_counter
 
 import msgspec
 
+from daemon.ledger.keys import Recent, Upward
 from daemon.ledger.rows import (
     INDEX_BITS,
     Event,
@@ -34,18 +35,8 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.statement import Bulk
 
-RECENT_ROWS = 65_536
-"""So many keys gather in `recent` before they move to `lookup`: 100 ms for a commit now and then,
-and 3 ms for each lookup that has to scan them.  With 16,384 a message costs 6 µs more when the
-ledger holds 500,000."""
-
 _encode_events = msgspec.msgpack.Encoder().encode
 decode_events = msgspec.msgpack.Decoder(list[Event]).decode
-
-_MOVE = """
-insert or ignore into {0}lookup select hash, ref from {0}recent order by hash, ref;
-delete from {0}recent;
-"""
 
 
 @dataclass(slots=True)
@@ -63,8 +54,12 @@ class Batch:
     number: int = 0
     """Of the outbox row, when there are events."""
     told: int | None = None
+    begins: bool = False
+    """Whether what is in `recent` with this batch begins to move to `lookup`."""
+    steps: int = 0
+    """So many steps of that move are taken."""
     settled: bool = False
-    """Whether this batch moves `recent` over to `lookup`."""
+    """Whether the last one is."""
     changed: int = 0
     chores: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)
     then: list[Callable[[], None]] = field(default_factory=list)
@@ -85,14 +80,10 @@ class Batch:
         )
 
 
-def move_recent(db: sqlite3.Connection, schema: str = "main") -> None:
-    """Sort what gathered in `recent` into `lookup`: in that order it shares pages."""
-    for sql in _MOVE.format(f"{schema}.").split(";")[:2]:
-        db.execute(sql)
-
-
 class Writer:
-    """Writes batches; used by one thread at a time."""
+    """Writes batches; used by one thread at a time.  What is in the table `recent` is in `recent`,
+    too, jobs left out: nobody asks for them there.
+    """
 
     __slots__ = (
         "_carrier_ids",
@@ -104,10 +95,17 @@ class Writer:
         "_messages",
         "_recent",
         "_unclaims",
+        "_upward",
+        "recent",
     )
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._upward = Upward(db)
+        self.recent = Recent()
+        self.recent.add(
+            db.execute("select hash, ref from recent where ref & 1023 <> 1023").fetchall()
+        )
         self._jobs = Bulk("insert or replace into job", 9)
         # The number of a message never changes.  The rest does, and every index named here costs.
         self._messages = Bulk(
@@ -141,6 +139,8 @@ class Writer:
                 if db.in_transaction:
                     db.execute("rollback")
                 raise
+            if batch.settled:
+                self.recent.moved()
         return perf_counter() - began
 
     def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
@@ -155,9 +155,14 @@ class Writer:
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
         if batch.jobs or batch.carrier_ids:
-            self._recent.run(db, keys(batch.jobs, messages, batch.carrier_ids))
-        if batch.settled:
-            move_recent(db)
+            jobs, others = keys(batch.jobs, messages, batch.carrier_ids)
+            self._recent.run(db, jobs + others)
+            self.recent.add(others)
+        if batch.begins:
+            self._upward.begin()
+            self.recent.begin()
+        for _ in range(batch.steps):
+            self._upward.step()
         if batch.claims:
             self._unclaims.run(db, [(key,) for key, row in batch.claims.items() if row is None])
             self._claims.run(db, [row for row in batch.claims.values() if row is not None])
@@ -182,11 +187,14 @@ def keys(
     jobs: Sequence[JobValues],
     messages: Iterable[MessageValues],
     carrier_ids: Sequence[tuple[str, bytes, int, int]],
-) -> list[tuple[int, int]]:
-    """What `recent` gets for these rows; a message's number only once, with its job."""
-    found = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """What `recent` gets for these rows: for the jobs, and for what belongs to messages.
+
+    A message's number comes only once, with its job.
+    """
+    of_jobs = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
+    others = [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]
     if jobs:
         new = {job[0] for job in jobs}
-        found += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
-    found += [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]
-    return found
+        others += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
+    return of_jobs, others

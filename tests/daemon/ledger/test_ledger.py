@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daemon.ledger import Entries, Event, JobRow, Ledger, LedgerError, MessageRow
 from daemon.ledger.files import LEDGER
-from daemon.ledger.writer import RECENT_ROWS
+from daemon.ledger.keys import RECENT_ROWS
 from tests.daemon.ledger.content import (
     ACCOUNT,
     NOON,

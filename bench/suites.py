@@ -31,6 +31,8 @@ SUITES = {
     "broker": "a Kafka stopped and restarted under load: losses, copies, memory",
     "takeover": "one of two daemons killed for good with its disk: seconds, losses, copies",
     "soak": "the contract's rate with fault after fault: memory, losses, copies",
+    "idle": "32 binds with nothing to do, and with the contract's rate: CPU, memory",
+    "record": "traces in months of archives, reports for open messages, archiving",
 }
 PROTOCOLS = ("mixed", *(line.protocol for line in LINES.values()))
 FAULTS = (*FAILOVER, BACKLOG, *NETWORK)
@@ -78,13 +80,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--most",
         type=_count,
         metavar="N",
-        help="throughput, failover: messages of the largest backlog",
+        help="throughput, failover: messages of the largest backlog; record: messages in archives",
     )
     parser.add_argument(
         "--full",
         action="store_true",
         help="throughput, failover: backlogs up to a million messages;"
-        " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts; takeover: 10 kills",
+        " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts; takeover: 10 kills;"
+        " record: 53 million messages in archives, a million open",
     )
     parser.add_argument(
         "--protocols",
@@ -188,8 +191,8 @@ def _rate(text: str) -> float:
 
 def _count(text: str) -> int:
     value = int(text)
-    if not 1 <= value <= 10_000_000:
-        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 10000000")
+    if not 1 <= value <= 100_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 100000000")
     return value
 
 

@@ -108,7 +108,7 @@ class Archiver:
         last = await self._call(self._last_before, cutoff)
         while jobs := await self._call(self._candidates, done, last, cutoff):
             done = jobs[-1][0]
-            await self._call(self._copy, jobs)
+            await self._call(self._copy, jobs, now)
             moved += await self._ledger.run(partial(_delete, [seq for seq, _ in jobs], cutoff))
         await self._call(self._detach)
         await self._raise_keys()
@@ -196,14 +196,16 @@ class Archiver:
         remembered = received + self._ledger.remember_ids > cutoff
         return remembered and count < self._recipients(body)
 
-    def _copy(self, jobs: list[tuple[int, float]]) -> None:
+    def _copy(self, jobs: list[tuple[int, float]], now: float) -> None:
         periods: dict[str, list[int]] = {}
         for seq, received in jobs:
             periods.setdefault(self._period.name_of(received, self._zone), []).append(seq)
         for name, seqs in periods.items():
             if self._volume is None or self._volume.name != name:
                 self._detach()
-                self._volume = Volume(self._db, self._directory / f"{name}.sqlite", CACHE_KB)
+                path = self._directory / f"{name}.sqlite"
+                over = end_of(name, self._zone) <= now
+                self._volume = Volume(self._db, path, CACHE_KB, over=over)
             self._volume.copy(seqs)
 
     def _detach(self) -> None:

@@ -31,19 +31,25 @@ _COPY = (
     f"insert or replace into archive.message select m.* {_MESSAGES}",
     f"insert or replace into archive.carrier_id select c.* {_CARRIER_IDS}",
 )
+FEW_ROWS = 4_096
+"""So many keys gather in the file of a period that is over: who traces reads them all."""
 _RECENT = "select coalesce(max(rowid) - min(rowid) + 1, 0) from archive.recent"
 
 
 class Volume:
     """Made if it is not there.  Raises LedgerError and sqlite3.Error; for one thread."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, cache_kb: int) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, path: Path, cache_kb: int, *, over: bool = False
+    ) -> None:
+        """`over`: little more comes for this period."""
         files.create(path, "schema.sql").close()
         db.execute("attach ? as archive", (str(path),))
         db.execute(f"pragma archive.cache_size = -{cache_kb}")
         db.execute("pragma archive.secure_delete = off")
         db.execute("pragma archive.synchronous = full")
         self.name = path.stem
+        self._enough = FEW_ROWS if over else keys.RECENT_ROWS
         self._db = db
         self._recent = Bulk("insert into archive.recent", 2)
         self._upward: keys.Upward | None = None
@@ -80,7 +86,7 @@ class Volume:
     def _raise_keys(self) -> None:
         """Where enough have gathered on a level."""
         db = self._db
-        if db.execute(_RECENT).fetchone()[0] < keys.RECENT_ROWS:
+        if db.execute(_RECENT).fetchone()[0] < self._enough:
             return
         if self._upward is None:
             self._upward = keys.Upward(db, "archive", few=False)

@@ -81,8 +81,9 @@ class Batch:
 
 
 class Writer:
-    """Writes batches; used by one thread at a time.  What is in the table `recent` is in `recent`,
-    too, jobs left out: nobody asks for them there.
+    """Writes batches; used by one thread at a time.
+
+    `recent` has the carrier ids of the table of that name; for the rest of it nobody asks there.
     """
 
     __slots__ = (
@@ -155,9 +156,9 @@ class Writer:
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
         if batch.jobs or batch.carrier_ids:
-            jobs, others = keys(batch.jobs, messages, batch.carrier_ids)
-            self._recent.run(db, jobs + others)
-            self.recent.add(others)
+            found, carrier_ids = keys(batch.jobs, messages, batch.carrier_ids)
+            self._recent.run(db, found + carrier_ids)
+            self.recent.add(carrier_ids)
         if batch.begins:
             self._upward.begin()
             self.recent.begin()
@@ -188,13 +189,12 @@ def keys(
     messages: Iterable[MessageValues],
     carrier_ids: Sequence[tuple[str, bytes, int, int]],
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """What `recent` gets for these rows: for the jobs, and for what belongs to messages.
+    """What `recent` gets for these rows: of jobs and numbers, and of carrier ids.
 
     A message's number comes only once, with its job.
     """
-    of_jobs = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
-    others = [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]
+    found = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
     if jobs:
         new = {job[0] for job in jobs}
-        others += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
-    return of_jobs, others
+        found += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
+    return found, [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]

@@ -193,8 +193,8 @@ async def test_a_message_that_changes_while_it_is_copied_stays(
     late = (*finished(1)[:-1], b"late report")
     copy = Archiver._copy
 
-    def copy_and_change(self: Archiver, jobs: list[tuple[int, float]]) -> None:
-        copy(self, jobs)
+    def copy_and_change(self: Archiver, jobs: list[tuple[int, float]], now: float) -> None:
+        copy(self, jobs, now)
         ledger._loop.call_soon_threadsafe(ledger.put, Entries(messages=[late]))
 
     monkeypatch.setattr(Archiver, "_copy", copy_and_change)

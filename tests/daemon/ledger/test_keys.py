@@ -1,0 +1,182 @@
+"""Keys on their way up: found at every moment, whatever has moved and whatever stops it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, volume
+from daemon.ledger import ledger as ledger_module
+from daemon.ledger.files import LEDGER
+from tests.daemon.ledger.content import (
+    ACCOUNT,
+    NOON,
+    Clock,
+    delivered,
+    kept,
+    key,
+    mid,
+    number,
+    start,
+    taken,
+)
+
+HOUR = 3600.0
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels that fill within a few hundred jobs."""
+    for module in (keys, ledger_module):
+        monkeypatch.setattr(module, "RECENT_ROWS", 60)
+    monkeypatch.setattr(keys, "NEWER_KEYS", 150)
+    monkeypatch.setattr(volume, "FEW_ROWS", 20)
+
+
+def levels(path: Path) -> tuple[int, int, int]:
+    """Keys that are recent, newer and old."""
+    with closing(sqlite3.connect(path)) as db:
+        asked = (
+            "select count(*) from (select distinct hash, ref from recent)",
+            f"select count(*) from lookup where hash >= {keys.NEWER}",
+            f"select count(*) from lookup where hash < {keys.NEWER}",
+        )
+        recent, newer, old = (db.execute(sql).fetchone()[0] for sql in asked)
+        return recent, newer, old
+
+
+async def all_found(ledger: Ledger, seqs: range) -> bool:
+    known = await ledger.known([f"j-{seq}" for seq in seqs])
+    found = await ledger.find([(ACCOUNT, key(seq)) for seq in seqs])
+    return {row.seq for row in known.values()} == set(seqs) and found == {
+        (ACCOUNT, key(seq)): [(mid(seq), 0)] for seq in seqs
+    }
+
+
+def traced(state_dir: Path, seqs: range) -> bool:
+    with History.open(state_dir) as history:
+        lookups: list[Callable[[int], list[tuple[object, object]]]] = [
+            lambda seq: history.by_job(f"j-{seq}"),
+            lambda seq: history.by_message(f"j-{seq}/0"),
+            lambda seq: history.by_to(number(seq)),
+            lambda seq: history.by_carrier_id([(None, key(seq))]),
+        ]
+        return all(len(look(seq)) == 1 for look in lookups for seq in seqs)
+
+
+async def test_every_key_is_found_while_it_moves_up(ledger: Ledger, state_dir: Path) -> None:
+    seen = set()
+    for seq in range(1, 161):
+        await kept(ledger, taken([seq]), delivered([seq]))
+        recent, newer, old = levels(state_dir / LEDGER)
+        seen.add((recent > 60, newer > 0, old > 0))
+        if seq % 5 == 0:
+            assert await all_found(ledger, range(1, seq + 1))
+    # Moves were under way, to the old ones first and then to the newer.
+    assert {(True, False, True), (False, True, True)} <= seen
+    assert traced(state_dir, range(1, 161))
+
+
+async def test_no_commit_moves_more_than_a_slice(ledger: Ledger, state_dir: Path) -> None:
+    before = levels(state_dir / LEDGER)
+    most = 0
+    for seq in range(1, 161):
+        await kept(ledger, taken([seq]), delivered([seq]))
+        after = levels(state_dir / LEDGER)
+        most = max(most, sum(after[1:]) - sum(before[1:]))
+        before = after
+    assert 0 < most < 40
+
+
+async def test_a_move_that_falls_behind_is_ended_when_the_next_is_due(
+    ledger: Ledger, state_dir: Path
+) -> None:
+    for first in range(1, 601, 40):
+        seqs = range(first, first + 40)
+        await kept(ledger, Entries(taken(seqs).jobs, delivered(seqs).messages))
+        assert levels(state_dir / LEDGER)[0] <= 4 * 80
+    assert (await ledger.known([f"j-{seq}" for seq in range(1, 601)])).keys() == {
+        f"j-{seq}" for seq in range(1, 601)
+    }
+
+
+async def test_a_move_that_a_crash_cut_off_begins_again(
+    state_dir: Path, tmp_path: Path, clock: Clock
+) -> None:
+    ledger = start(state_dir, clock)
+    seq = 0
+    cut = None
+    while cut is None:
+        seq += 1
+        await kept(ledger, taken([seq]), delivered([seq]))
+        recent, newer, old = levels(state_dir / LEDGER)
+        if recent > 60 and newer + old > 20:
+            cut = tmp_path / "cut"
+            shutil.copytree(state_dir, cut)  # as the disk is at that moment, log and all
+    await ledger.close()
+    again = start(cut, clock)
+    assert await all_found(again, range(1, seq + 1))
+    for more in range(seq + 1, seq + 80):
+        await kept(again, taken([more]), delivered([more]))
+    assert await all_found(again, range(1, seq + 80))
+    await again.close()
+
+
+async def test_archiving_moves_the_newer_keys_to_the_old_ones(
+    ledger: Ledger, state_dir: Path, clock: Clock
+) -> None:
+    for seq in range(1, 241):
+        await kept(ledger, taken([seq]), delivered([seq]))
+    assert levels(state_dir / LEDGER)[1] >= 150
+    archiver = Archiver(ledger, zone=SHANGHAI, archive_after=HOUR)
+    await archiver.sweep(NOON)  # nothing is old enough to be archived
+    _, newer, old = levels(state_dir / LEDGER)
+    assert (newer, old > 300) == (0, True)
+    assert await all_found(ledger, range(1, 241))
+    assert traced(state_dir, range(1, 241))
+    await archiver.close()
+
+
+async def test_keys_move_up_in_archives_and_few_stay_behind_when_the_period_is_over(
+    ledger: Ledger, state_dir: Path, clock: Clock
+) -> None:
+    archiver = Archiver(ledger, zone=SHANGHAI, archive_after=HOUR)
+    month = state_dir / "archive" / "2026-11.sqlite"
+    for first in range(1, 121, 40):
+        seqs = range(first, first + 40)
+        await kept(ledger, taken(seqs), delivered(seqs))
+        assert await archiver.sweep(NOON + 2 * HOUR) == 40
+    assert levels(month) == (0, 120, 240)
+    seqs = range(121, 132)
+    await kept(ledger, taken(seqs), delivered(seqs))
+    assert await archiver.sweep(NOON + 2 * HOUR) == 11
+    assert levels(month) == (33, 120, 240)
+    clock.now += 30 * 24 * HOUR
+    await kept(ledger, taken([132]), delivered([132]))
+    assert await archiver.sweep(clock.now + 2 * HOUR) == 1
+    assert levels(month) == (0, 0, 396)
+    assert traced(state_dir, range(1, 133))
+    await archiver.close()
+
+
+async def test_files_of_the_version_before_are_taken_over(state_dir: Path, clock: Clock) -> None:
+    ledger = start(state_dir, clock)
+    await kept(ledger, taken(range(1, 31)), delivered(range(1, 31)))
+    await ledger.close()
+    with closing(sqlite3.connect(state_dir / LEDGER)) as db:
+        db.executescript(
+            "insert or ignore into lookup select hash, ref from recent; delete from recent;"
+            "pragma user_version = 1;"
+        )
+    again = start(state_dir, clock)
+    assert await all_found(again, range(1, 31))
+    await again.close()
+    with closing(sqlite3.connect(state_dir / LEDGER)) as db:
+        assert db.execute("pragma user_version").fetchone()[0] == files.VERSION

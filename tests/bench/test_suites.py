@@ -166,6 +166,31 @@ def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_record_finds_all_that_it_archived_and_matches_every_report(tmp_path: Path) -> None:
+    done = bench(tmp_path, "record", "--most", "6000", "--seconds", "1", "--json")
+    shown = result(done, "record", ())  # what is not found or not matched ends the suite
+    (archives,) = shown["figures"]["archives"]
+    assert (archives["messages"], archives["files"]) == (6000, 6)
+    assert 100 < archives["B/message"] < 5000
+    asked = {row["ms"] for row in shown["figures"]["trace"]}
+    assert {"--job", "--message", "--to", "--carrier-id"} <= asked
+    assert [row["ms"] for row in shown["figures"]["reports"]] == ["alone", "of 16"]
+    assert shown["figures"]["ledger as it fills"][-1]["open messages"] == 6000
+    (archiving,) = shown["figures"]["archiving"]
+    assert archiving["jobs"] == 6000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_idle_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:
+    shown = result(bench(tmp_path, "idle", "--seconds", "2", "--json"), "idle")
+    new, busy, afterwards = shown["figures"]["daemon"]
+    # More work is more CPU, whatever else the machine does.
+    assert new["% of a core"] < busy["% of a core"] > afterwards["% of a core"]
+    assert new["memory MB"] > 20
+    assert shown["figures"]["queue: received .. written"][0]["messages"] == 400
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_failover_of_an_outage_of_five_seconds_loses_nothing(running: dict[str, Run]) -> None:
     done, directory = ended(running, "failover")
     never = ("lost", "sent twice, answered", "sent twice, unsaid", "final events contradicted")
@@ -331,7 +356,10 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
     assert done.returncode == 2
     error = done.stderr.decode()
     assert suite in error
-    for there_is in ("contract", "throughput", "failover", "crash", "broker", "takeover", "soak"):
+    for there_is in (
+        *("contract", "throughput", "failover", "crash", "broker", "takeover", "soak"),
+        *("idle", "record"),
+    ):
         assert there_is in error
 
 

@@ -7,6 +7,7 @@ its account and recipient, if there is exactly one (contract section 6.2).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -54,6 +55,12 @@ class Correlate:
         """By first key, in the order of coming."""
         self._early: dict[tuple[str, bytes], Early] = {}
         """By every key."""
+        self._early_to: dict[tuple[str, str], list[Early]] = {}
+        """By account and recipient."""
+        self._young: deque[Early] = deque()
+        """Of the last two seconds: others are to be told of them, and they are to be counted.  Some
+        may be gone.
+        """
         self._doubts: dict[tuple[str, str], list[Place]] = {}
 
     # Answers
@@ -84,11 +91,17 @@ class Correlate:
 
     def keep(self, early: Early) -> None:
         """Under every key that its answer may come with."""
-        if len(self._doubts.get((early.account, early.to), ())) > 1:
+        where = (early.account, early.to)
+        if len(self._doubts.get(where, ())) > 1:
             early.ambiguous = True
+        if (before := self._kept.get((early.account, early.keys[0]))) is not None:
+            self.drop(before)
         self._kept[early.account, early.keys[0]] = early
         for key in early.keys:
             self._early[early.account, key] = early
+        self._early_to.setdefault(where, []).append(early)
+        if not (early.counted and early.passed):
+            self._young.append(early)
         if len(self._kept) > MOST_EARLY:
             self.drop(next(iter(self._kept.values())))
 
@@ -103,7 +116,14 @@ class Correlate:
         return early
 
     def drop(self, early: Early) -> None:
-        self._kept.pop((early.account, early.keys[0]), None)
+        if not self.keeps(early):
+            return
+        del self._kept[early.account, early.keys[0]]
+        where = (early.account, early.to)
+        same = self._early_to[where]
+        same.remove(early)
+        if not same:
+            del self._early_to[where]
         for key in early.keys:
             if self._early.get((early.account, key)) is early:
                 del self._early[early.account, key]
@@ -119,6 +139,23 @@ class Correlate:
     def waiting(self) -> list[Early]:
         """All that are kept, oldest first."""
         return list(self._kept.values())
+
+    def due(self, now: float) -> list[Early]:
+        """Those that something may happen to now, of a hundred thousand that may wait: the young
+        ones, those that wait for too long, and those with a part of their recipient in doubt.
+        """
+        found = {id(early): early for early in self._young if self.keeps(early)}
+        while self._young and now >= self._young[0].at + GUESS_AFTER:
+            self._young.popleft()
+        for early in self._kept.values():
+            if now < early.at + KEEP_EARLY:
+                break
+            found[id(early)] = early
+        if self._early_to:
+            for where in self._doubts:
+                for early in self._early_to.get(where, ()):
+                    found[id(early)] = early
+        return list(found.values())
 
     # Parts in doubt
 

@@ -258,7 +258,7 @@ class Reports:
         """Guess for those that may stand for the one part in doubt; give up the old ones."""
         engine = self.engine
         c = Changes()
-        for early in engine.correlate.waiting():
+        for early in engine.correlate.due(at):
             place = engine.correlate.guess(early, at)
             if place is not None:
                 engine.correlate.drop(early)

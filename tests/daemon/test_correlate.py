@@ -1,0 +1,83 @@
+"""Which of the reports that wait for their answer are to be looked at."""
+
+from __future__ import annotations
+
+from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate, Early
+from daemon.jobs import Job as JobFields
+from daemon.model import Job, Message, Part
+
+ACCOUNT, TO = "xz-mobile", "13912345678"
+NOON = 1795320000.0
+
+
+def early(number: int = 0, at: float = NOON, to: str = TO) -> Early:
+    return Early(ACCOUNT, (b"%d" % number,), 1, "delivered", "DELIVRD", to, at)
+
+
+def correlate() -> Correlate:
+    return Correlate(lambda message: None)
+
+
+def in_doubt() -> tuple[Message, Part]:
+    job = Job(1, JobFields(id="j", to=(TO,), text="t"), NOON, NOON, ("sms.jobs", 0, 0), 1)
+    message = Message(job, 0, TO, "mobile", 1)
+    message.account = ACCOUNT
+    part = Part(1)
+    message.parts = [part]
+    return message, part
+
+
+def test_a_report_is_looked_at_for_two_seconds_and_once_more_at_their_end() -> None:
+    reports = correlate()
+    report = early()
+    reports.keep(report)
+    for seconds in (0.0, 0.5, GUESS_AFTER):
+        assert reports.due(NOON + seconds) == [report]
+    assert reports.due(NOON + GUESS_AFTER + 0.5) == []
+
+
+def test_a_report_is_looked_at_again_when_it_has_waited_for_too_long() -> None:
+    reports = correlate()
+    old, young = early(1), early(2, NOON + 10.0)
+    reports.keep(old)
+    reports.keep(young)
+    reports.due(NOON + 20.0)
+    assert reports.due(NOON + KEEP_EARLY - 1.0) == []
+    assert reports.due(NOON + KEEP_EARLY) == [old]
+    reports.drop(old)
+    assert reports.due(NOON + KEEP_EARLY) == []
+    assert reports.due(NOON + KEEP_EARLY + 10.0) == [young]
+
+
+def test_a_report_is_looked_at_while_a_part_of_its_recipient_is_in_doubt() -> None:
+    reports = correlate()
+    report, other = early(1), early(2, to="13800000000")
+    reports.keep(report)
+    reports.keep(other)
+    reports.due(NOON + GUESS_AFTER)
+    message, part = in_doubt()
+    reports.doubt(message, part, comes=True)
+    assert reports.due(NOON + 30.0) == [report]
+    assert reports.guess(report, NOON + 30.0) == (message, part)
+    reports.doubt(message, part, comes=False)
+    assert reports.due(NOON + 30.0) == []
+
+
+def test_a_report_that_came_again_or_found_its_answer_is_not_looked_at() -> None:
+    reports = correlate()
+    first, again, answered = early(1), early(1, NOON + 1.0), early(2)
+    reports.keep(first)
+    reports.keep(again)
+    reports.keep(answered)
+    assert reports.early(ACCOUNT, b"2", TO) is answered
+    assert reports.due(NOON + 1.0) == [again]
+    assert reports.waiting() == [again]
+    reports.drop(first)  # it is not kept any more
+    assert reports.keeps(again)
+    assert reports.due(NOON + 1.0 + GUESS_AFTER) == [again]
+    assert reports.due(NOON + KEEP_EARLY) == []  # it came a second later than the first
+    assert reports.due(NOON + KEEP_EARLY + 1.0) == [again]
+    reports.drop(again)
+    message, part = in_doubt()
+    reports.doubt(message, part, comes=True)
+    assert reports.due(NOON + KEEP_EARLY + 1.0) == []

@@ -35,7 +35,7 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 a job's record is open until its last message is safe",
-        Edit("daemon.offsets:Offsets.release", "if left > 1:", "if False:"),
+        Edit("daemon.offsets:Offsets.release", "if mids:", "if False:"),
         by=f"{DAEMON}test_offsets.py::test_a_job_holds_its_record_until_its_last_message_is_safe",
     ),
     breaks(

@@ -337,7 +337,7 @@ async def test_reports_go_to_another_connection_of_the_account_on_command(make: 
 
 async def test_reports_of_a_lost_connection_go_to_another_node_of_the_account(make: Make) -> None:
     account = Account("a", "cmpp", "901234", "abcd1234", access_number="1065")
-    gateway, node = await make(account=account, name="n1", report_delay=0.02)
+    gateway, node = await make(account=account, name="n1", report_delay=0.3)
     other, elsewhere = await make(account=account, name="n2")
     first = await bound(client(), gateway.port)
     first.submit(part(1))

@@ -25,8 +25,9 @@ NEWER = 1 << 32
 """The first hash of the newer ones."""
 END = 2 * NEWER
 """Behind all hashes."""
-STEPS = 9
-"""Commits over which `recent` moves: eight slices of 8,192 keys, some 10 ms each, and an end."""
+_INSERTS, _DELETES = 8, 4
+STEPS = _INSERTS + _DELETES
+"""Commits over which `recent` moves: slices of 8,192 keys, some 10 ms each, and then they go."""
 SLICES = 256
 """Transactions in which the newer ones move."""
 
@@ -43,7 +44,7 @@ where hash between ? and ? order by hash, ref
 class Upward:
     """Moves what gathered in `recent` of one file up; used within transactions of one thread."""
 
-    __slots__ = ("_db", "_level", "_old", "_schema", "_step", "_upto", "newer")
+    __slots__ = ("_db", "_level", "_old", "_rows", "_schema", "_step", "_upto", "newer")
 
     def __init__(self, db: sqlite3.Connection, schema: str = "main", *, few: bool = True) -> None:
         """Reads up to a million keys; with `few` false they never go to the old ones at once."""
@@ -53,30 +54,31 @@ class Upward:
         """How many newer ones there are at most, or NEWER_KEYS."""
         self._old = count(db, 0, NEWER - 1, schema) if few else NEWER_KEYS
         self._step = STEPS
-        self._level = self._upto = 0
+        self._level = self._upto = self._rows = 0
 
     def begin(self) -> None:
         """All that is in `recent` now is to move."""
         sql = f"select coalesce(max(rowid), 0), count(*) from {self._schema}.recent"  # noqa: S608
-        self._upto, rows = self._db.execute(sql).fetchone()
+        self._upto, self._rows = self._db.execute(sql).fetchone()
         self._step = 0
         if self._old < NEWER_KEYS:
             self._level = 0
-            self._old += rows
+            self._old += self._rows
         else:
             self._level = NEWER
-            self.newer += rows
+            self.newer += self._rows
 
     def step(self) -> bool:
         """Move a slice of it; whether that was the last one."""
-        if self._step < STEPS - 1:
-            low, high = _slice(self._step, STEPS - 1)
+        step, self._step = self._step, self._step + 1
+        if step < _INSERTS:
+            low, high = _slice(step, _INSERTS)
             sql = _SORTED.format(self._schema)
             self._db.execute(sql, (self._level, self._upto, low, high))
         else:
+            later = self._rows * (STEPS - 1 - step) // _DELETES
             sql = f"delete from {self._schema}.recent where rowid <= ?"  # noqa: S608
-            self._db.execute(sql, (self._upto,))
-        self._step += 1
+            self._db.execute(sql, (self._upto - later,))
         return self._step >= STEPS
 
     def move(self) -> None:

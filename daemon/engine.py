@@ -353,14 +353,17 @@ class Engine:
     def _keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
         """What reports about a message are matched by."""
         account = self.accounts.get(message.account or "")
+        found: list[tuple[str, bytes, Part]] = []
         if account is None:
-            return []
-        return [
-            (account.name, ids.key(account.protocol, carrier_id), part)
-            for part in message.parts
-            for carrier_id in (*part.carrier_ids, part.written_id)
-            if carrier_id
-        ]
+            return found
+        name, protocol = account.name, account.protocol
+        for part in message.parts:
+            for carrier_id in part.carrier_ids:
+                if carrier_id:
+                    found.append((name, ids.key(protocol, carrier_id), part))
+            if part.written_id:
+                found.append((name, ids.key(protocol, part.written_id), part))
+        return found
 
     # Writing down
 
@@ -380,21 +383,23 @@ class Engine:
     def commit(self, c: Changes) -> None:
         self._commits += 1
         gone = []
+        every = self.homes.every
         for m in c.touched.values():
-            if m.out == 0 and m.claim:
-                self.release(m)
-            if m.out == 0 and self.open.get(m.mid) is m and not self.homes.mine(m.job):
-                self.let_go(m)
+            if m.out == 0:
+                if m.claim:
+                    self.release(m)
+                if not (every or self.homes.mine(m.job)) and self.open.get(m.mid) is m:
+                    self.let_go(m)
             # What waits is left to the queues, which read back all that they do not hold.
             if m.final or (m.state not in WAITS and m.mid not in self.open):
                 self._closing[m.mid] = (m, self._commits)
-                gone.append(m.mid)
+                gone.append((m.mid, self._commits))
             if not m.final:
                 self.alarms.push(m.wake, m.mid)
         if c.answered and self.teller is not None:
             self._untold(c.answered, 1)
         if gone:
-            c.then.append(partial(self._closed_for_good, gone, self._commits))
+            c.then.append(partial(self._forget, gone))
         c.entries.unclaims += self.claims.done()
         if not c:
             return
@@ -410,15 +415,15 @@ class Engine:
         self.settle.stays_in_doubt(message)
         c.touch(message)
 
-    def _closed_for_good(self, mids: Sequence[int], commit: int) -> None:
-        for mid in mids:
-            self._forget(mid, commit)
-
-    def _forget(self, mid: int, commit: int) -> None:
+    def _forget(self, gone: Sequence[tuple[int, int]]) -> None:
+        """Messages, and the commit that each was closed with."""
         if self._reading.locked():
-            self._let_go.append((mid, commit))
-        elif (closing := self._closing.get(mid)) is not None and closing[1] == commit:
-            del self._closing[mid]
+            self._let_go += gone
+            return
+        for mid, commit in gone:
+            closing = self._closing.get(mid)
+            if closing is not None and closing[1] == commit:
+                del self._closing[mid]
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
@@ -430,8 +435,7 @@ class Engine:
         async with self._reading:
             yield
         let_go, self._let_go = self._let_go, []
-        for mid, commit in let_go:
-            self._forget(mid, commit)
+        self._forget(let_go)
 
     def held(self, mid: int) -> Message | None:
         """The message, where memory knows more of it than the ledger does."""

@@ -54,6 +54,10 @@ NEXT: dict[State, frozenset[State]] = {
 }
 
 
+TALKING = (State.BOUND, State.CLOSING)
+"""States in which the peer may say anything."""
+
+
 @dataclass(slots=True, frozen=True)
 class Limits:
     """One bind's agreement with its peer; times in seconds.
@@ -133,7 +137,7 @@ class Session:
 
     def acknowledge(self, receipt: Any) -> None:
         """After the connection is gone this does nothing: the peer will tell us again."""
-        if self.state in (State.BOUND, State.CLOSING):
+        if self.state in TALKING:
             self._acknowledge(receipt)
 
     def receive(self, data: bytes, now: float) -> list[Event]:

@@ -12,11 +12,10 @@ from ..errors import DecodeError, EncodeError, StateError
 from ..events import LoginAsked, Malformed, Submitted, Taken
 from ..gateway import GatewaySession, Report
 from ..part import Part
-from ..session import Clock, Limits, State
+from ..session import TALKING, Clock, Limits, State
 from . import digest, pdus, status, strict
 from .msgid import MsgIds
 from .pdus import HEADER, Command
-from .session import TALKING
 from .strict import Rules
 
 _SUBMIT_RESP_2 = struct.Struct("!III8sB")

@@ -11,15 +11,13 @@ from .. import stamp
 from ..errors import DecodeError, EncodeError
 from ..events import Accepted, Fate, Malformed, Received, Rejected, Reported
 from ..part import Part
-from ..session import Clock, Limits, Session, State
+from ..session import TALKING, Clock, Limits, Session, State
 from . import digest, pdus, status
 from .account import CmppAccount
 from .pdus import HEADER, Command
 from .template import SubmitTemplate
 
 VERSIONS = {pdus.V2: 0x20, pdus.V3: 0x30}
-
-TALKING = (State.BOUND, State.CLOSING)
 
 _ANSWER_2 = struct.Struct("!8sB")
 _ANSWER_3 = struct.Struct("!8sI")

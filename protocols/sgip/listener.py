@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import DecodeError, StateError
 from ..events import Event, Malformed
 from ..part import Part
-from ..session import Clock, Limits, State
+from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status
 from .frames import Counter, SgipFrames
 
@@ -73,7 +73,7 @@ class SgipListener(SgipFrames):
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         command = head[1]
-        live = self.state is State.BOUND or self.state is State.CLOSING
+        live = self.state in TALKING
         if live and command in inbound.COMMANDS:
             event = inbound.read(command, pdu)
             if command == pdus.USERRPT:

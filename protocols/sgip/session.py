@@ -13,7 +13,7 @@ from .. import stamp
 from ..errors import EncodeError
 from ..events import Accepted, Event, Rejected
 from ..part import Part
-from ..session import Clock, Limits, State
+from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status
 from .account import SgipAccount
 from .frames import Counter, SgipFrames, result_of
@@ -115,7 +115,7 @@ class SgipSession(SgipFrames):
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         command = head[1]
-        live = self.state is State.BOUND or self.state is State.CLOSING
+        live = self.state in TALKING
         # Most frequent first.
         if command == pdus.SUBMIT_RESP and live:
             result = result_of(pdu)

@@ -12,13 +12,12 @@ from ..errors import DecodeError, EncodeError, StateError
 from ..events import Fate, LoginAsked, Malformed, Submitted, Taken
 from ..gateway import GatewaySession, Report
 from ..part import Part
-from ..session import Clock, Limits, State
+from ..session import TALKING, Clock, Limits, State
 from ..wire import Tlv
 from . import digest, pdus, report, status, strict
 from .account import LOGIN_MODES
 from .msgid import MsgIds
 from .pdus import HEADER, Request, Tag
-from .session import TALKING
 from .strict import Rules
 
 _SUBMIT_RESP = struct.Struct("!III10sI")

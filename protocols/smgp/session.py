@@ -11,7 +11,7 @@ from .. import stamp
 from ..errors import DecodeError, EncodeError
 from ..events import Accepted, Malformed, Received, Rejected, Reported
 from ..part import Part
-from ..session import Clock, Limits, Session, State
+from ..session import TALKING, Clock, Limits, Session, State
 from ..text import header
 from . import digest, pdus, report, status
 from .account import LOGIN_MODES, SmgpAccount
@@ -19,8 +19,6 @@ from .pdus import HEADER, Request, Tag
 from .template import SubmitTemplate
 
 VERSIONS = {pdus.V3: 0x30}
-
-TALKING = (State.BOUND, State.CLOSING)
 
 _ANSWER = struct.Struct("!10sI")
 _DELIVER_RESP = struct.Struct("!III10sI")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from ..errors import DecodeError
-from ..session import Session, State
+from ..session import TALKING, Session, State
 from . import pdus, status
 
 VERSIONS = {"3.3": 0x33, "3.4": 0x34, "5.0": 0x50}
@@ -52,7 +52,7 @@ class SmppFrames(Session):
     def _on_any(self, head: tuple[int, ...], now: float) -> None:
         """Commands that either side may send at any time, and those that none may."""
         _, command, _, sequence = head
-        live = self.state is State.BOUND or self.state is State.CLOSING
+        live = self.state in TALKING
         if command == pdus.ENQUIRE_LINK:
             self._send(pdus.ENQUIRE_LINK_RESP, 0, sequence)
         elif command == pdus.ENQUIRE_LINK_RESP and live:

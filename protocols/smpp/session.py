@@ -8,7 +8,7 @@ from .. import stamp
 from ..errors import DecodeError, EncodeError
 from ..events import Accepted, Rejected
 from ..part import Part
-from ..session import Clock, Limits, State
+from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status, tlvs
 from .account import SmppAccount
 from .frames import NUL_RESP, VERSIONS, SmppFrames, version_of
@@ -112,7 +112,7 @@ class SmppSession(SmppFrames):
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         _, command, result, sequence = head
-        live = self.state is State.BOUND or self.state is State.CLOSING
+        live = self.state in TALKING
         # Most frequent first.
         if command == pdus.SUBMIT_SM_RESP and live:
             tag = self._answered(sequence, now)

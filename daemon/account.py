@@ -19,7 +19,7 @@ from protocols.text.references import References
 
 from .config import Account as Settings
 from .link import Link
-from .model import LANES, Message, Part, PartState
+from .model import LANES, UNSENT, WRITTEN, Message, Part
 from .pacing import Pacer
 from .prepare import Refusal, prepare
 from .queues import Lanes, RouteQueue, Turns
@@ -141,7 +141,7 @@ class Account:
         link = message.link
         # All parts go over one bind: what has some there stays.  The others go where there is room,
         # or those that a node throttled would wait for that node while the next one has nothing.
-        stays = any(part.state is not PartState.UNSENT for part in message.parts)
+        stays = any(part.state is not UNSENT for part in message.parts)
         if stays and link is not None and link.bound and link in self.takers():
             link.again.put_back(message)
         else:
@@ -251,7 +251,7 @@ class Account:
                 message.link = link
                 message.out += len(parts)
                 for part in parts:
-                    part.state = PartState.WRITTEN
+                    part.state = WRITTEN
                 claimed.append((link, message, parts))
                 room -= len(parts)
                 allowed -= len(parts)
@@ -268,9 +268,7 @@ class Account:
         """What of the message is to be written now; empty when it was dealt with otherwise."""
         if not self.desk.still_wanted(message):
             return []
-        if not message.written or any(
-            p.wire is None and p.state is PartState.UNSENT for p in message.parts
-        ):
+        if not message.written or any(p.wire is None and p.state is UNSENT for p in message.parts):
             try:
                 prepare(message, self.name, self.settings, self.references)
             except Refusal as exc:

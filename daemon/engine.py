@@ -35,7 +35,7 @@ from .correlate import Correlate
 from .homes import Homes
 from .ledger import Ledger
 from .link import Link
-from .model import ELSEWHERE, WAITS, Message, Part, PartState, State, Write
+from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, State, Write
 from .offsets import Offsets
 from .queues import RouteQueue
 from .reports import Reports
@@ -196,7 +196,7 @@ class Engine:
 
     def may_write(self, message: Message, part: Part) -> bool:
         m = message
-        if part.state is not PartState.WRITTEN or m.final or not self.still_wanted(m):
+        if part.state is not WRITTEN or m.final or not self.still_wanted(m):
             m.take_back(part)
             self.settle.stays_in_doubt(m)
             if m.out == 0:

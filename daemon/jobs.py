@@ -46,7 +46,8 @@ class Lane(IntEnum):
     BULK = 2
 
 
-LANES = {"urgent": Lane.URGENT, "normal": Lane.NORMAL, "bulk": Lane.BULK}
+URGENT, NORMAL, BULK = Lane
+LANES = {"urgent": URGENT, "normal": NORMAL, "bulk": BULK}
 
 
 class Job(Struct, omit_defaults=True, gc=False):

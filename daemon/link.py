@@ -20,7 +20,7 @@ from protocols.errors import EncodeError
 from protocols.events import Closed, Event
 from protocols.session import Session, State
 
-from .jobs import Lane
+from .jobs import URGENT
 from .model import Message, Part, Place, Write
 from .pacing import Pacer
 from .queues import Lanes
@@ -180,7 +180,7 @@ class Link(asyncio.Protocol):
     def reserve(self, message: Message, parts: int) -> None:
         """So many parts are claimed for this link; less than none when they are given up."""
         self.reserved += parts
-        if message.lane == Lane.URGENT:
+        if message.lane == URGENT:
             self.reserved_urgent += parts
 
     def load(self, message: Message, parts: Sequence[Part]) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from .jobs import Lane
+from .jobs import BULK, NORMAL, URGENT
 from .model import LANES, Message
 
 MOST_IN_MEMORY = 10_000
@@ -174,7 +174,7 @@ class Turns:
         for source in sources:
             urgent_lane, normal_lane, bulk_lane = source.lanes
             if urgent_lane:
-                return source.pop(Lane.URGENT), source
+                return source.pop(URGENT), source
             if normal is None and normal_lane:
                 normal = source
             if bulk is None and bulk_lane:
@@ -183,10 +183,10 @@ class Turns:
             return None
         if bulk is not None and (normal is None or self._since_bulk >= BULK_SHARE - 1):
             self._since_bulk = 0
-            return bulk.pop(Lane.BULK), bulk
+            return bulk.pop(BULK), bulk
         if normal is not None:
             self._since_bulk += 1
-            return normal.pop(Lane.NORMAL), normal
+            return normal.pop(NORMAL), normal
         return None
 
     def undo(self) -> None:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from protocols import ids
 
 from .clock import Stamps
-from .model import WORDS, Message, State
+from .model import ACCEPTED, UNCERTAIN, WORDS, Message
 
 
 class _Times(Struct, gc=False):
@@ -62,7 +62,7 @@ class Records:
         fields = job.fields
         stamp = self.stamps.text
         state = m.state
-        silent = state is State.ACCEPTED or state is State.UNCERTAIN
+        silent = state is ACCEPTED or state is UNCERTAIN
         value = _Report(
             1,
             fields.id,

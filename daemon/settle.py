@@ -18,10 +18,31 @@ from protocols.events import Fate
 from .changes import Changes, Tell
 from .codes.lookup import Codes
 from .ledger import Event
-from .model import ELSEWHERE, FINAL, WAITS, Message, Part, PartState, State, Step, Write
+from .model import (
+    ACCEPTED,
+    ANSWERED,
+    DELIVERED,
+    ELSEWHERE,
+    EXPIRED,
+    FAILED,
+    FINAL,
+    IN_DOUBT,
+    PART_DELIVERED,
+    REJECTED,
+    UNSENT,
+    WAITS,
+    WRITTEN,
+    Message,
+    Part,
+    PartState,
+    State,
+    Step,
+    Write,
+)
 from .records import Records
 from .tally import Tally
 
+FATE_DELIVERED, INTERMEDIATE = Fate.DELIVERED, Fate.INTERMEDIATE
 REFUSALS = frozenset({PartState.REFUSED, PartState.FAILED})
 _KNOWN = {
     PartState.ANSWERED: 1,
@@ -100,7 +121,7 @@ class Settle:
 
     def written(self, write: Write, node: str, wall: float) -> None:
         part, m = write.part, write.message
-        part.state = PartState.WRITTEN
+        part.state = WRITTEN
         part.attempt = write.attempt
         part.flying += 1
         m.attempts = max(m.attempts, write.attempt)
@@ -120,10 +141,10 @@ class Settle:
         self._step(m, Step(wall, "answered", part.number, write.attempt, write.node, _ok(protocol)))
         if m.final:
             return
-        if part.state in (PartState.WRITTEN, PartState.IN_DOUBT, PartState.UNSENT):
-            if part.state is PartState.IN_DOUBT:
+        if part.state in (WRITTEN, IN_DOUBT, UNSENT):
+            if part.state is IN_DOUBT:
                 self.doubt(m, part, False)
-            part.state = PartState.ANSWERED
+            part.state = ANSWERED
         self._progress(m, wall, c)
 
     def rejected(self, write: Write, code: str, throttled: bool, wall: float, c: Changes) -> None:
@@ -258,7 +279,7 @@ class Settle:
     def _noted(
         self, m: Message, part: Part, fate: Fate, code: str, wall: float, matched: str | None
     ) -> None:
-        word = "intermediate" if fate is Fate.INTERMEDIATE else "reported"
+        word = "intermediate" if fate is INTERMEDIATE else "reported"
         self._step(m, Step(wall, word, part.number, part.attempt, m.node, code, matched))
 
     def _mark(
@@ -273,23 +294,23 @@ class Settle:
     ) -> bool:
         """What the report says of the part; whether that is news."""
         self._noted(m, part, fate, code, wall, matched)
-        if fate is Fate.INTERMEDIATE:
+        if fate is INTERMEDIATE:
             return False
         m.reported = wall
-        if fate is Fate.DELIVERED:
-            if part.state is PartState.IN_DOUBT:
+        if fate is FATE_DELIVERED:
+            if part.state is IN_DOUBT:
                 self.doubt(m, part, False)
-            part.state = PartState.DELIVERED
+            part.state = PART_DELIVERED
             part.code = code
             return True
         if key in part.failed_ids:
             return False  # the same report once more
         part.failed_ids.append(key)
         attempts = len(part.carrier_ids) + part.doubts + part.flying
-        if len(part.failed_ids) >= attempts and part.state is not PartState.DELIVERED:
-            if part.state is PartState.IN_DOUBT:
+        if len(part.failed_ids) >= attempts and part.state is not PART_DELIVERED:
+            if part.state is IN_DOUBT:
                 self.doubt(m, part, False)
-            part.state = PartState.FAILED
+            part.state = FAILED
             part.code = code
         return True
 
@@ -392,27 +413,27 @@ class Settle:
         answered = delivered = True
         for part in m.parts:
             state = part.state
-            if state is PartState.FAILED:
+            if state is FAILED:
                 protocol = self.accounts[m.account].protocol if m.account is not None else ""
                 code = part.code or ""
                 meaning = self.codes.look(m.carrier or "", protocol, "report", code)
                 self._finish(m, State.UNDELIVERED, code, meaning.cause, "report", wall, c)
                 return
-            if state is not PartState.DELIVERED:
+            if state is not PART_DELIVERED:
                 delivered = False
-                if state is not PartState.ANSWERED:
+                if state is not ANSWERED:
                     answered = False
         if delivered:
             last = m.parts[-1].code
-            self._finish(m, State.DELIVERED, last, "delivered", "report", wall, c)
-        elif answered and m.state is not State.ACCEPTED:
+            self._finish(m, DELIVERED, last, "delivered", "report", wall, c)
+        elif answered and m.state is not ACCEPTED:
             self._accept(m, wall, c)
 
     def _accept(self, m: Message, wall: float, c: Changes) -> None:
         m.answered = wall
         m.stage = "submit"
         m.code = _ok(self.accounts[m.account].protocol) if m.account is not None else None
-        m.state = State.ACCEPTED
+        m.state = ACCEPTED
         c.safe.append(m)
         c.answered.append(m)
         for part in m.parts:
@@ -437,7 +458,7 @@ class Settle:
         if m.final:
             return
         m.state, m.code, m.cause, m.stage = state, code, cause, stage
-        if state in (State.REJECTED, State.EXPIRED):
+        if state in (REJECTED, EXPIRED):
             self._step(m, Step(wall, state.word, None, None, None, code))
         self._close(m, c)
         self._tell(m, c)
@@ -446,7 +467,7 @@ class Settle:
     def _close(self, m: Message, c: Changes) -> None:
         for part in m.parts:
             part.wire = None
-            if part.state is PartState.IN_DOUBT:
+            if part.state is IN_DOUBT:
                 self.doubt(m, part, False)
         m.final, m.wake = True, None
         c.touch(m)

@@ -54,7 +54,8 @@ NEXT: dict[State, frozenset[State]] = {
 }
 
 
-TALKING = (State.BOUND, State.CLOSING)
+BOUND = State.BOUND
+TALKING = (BOUND, State.CLOSING)
 """States in which the peer may say anything."""
 
 
@@ -112,7 +113,7 @@ class Session:
     @property
     def room(self) -> int:
         """How many more requests the window takes now."""
-        return self.limits.window - len(self._window) if self.state is State.BOUND else 0
+        return self.limits.window - len(self._window) if self.state is BOUND else 0
 
     @property
     def unanswered(self) -> int:

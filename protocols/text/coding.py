@@ -26,6 +26,8 @@ class Alphabet(Enum):
     UCS2 = "UCS-2"
     GB18030 = "GB 18030"
 
+    __hash__ = object.__hash__  # an enumeration's own is a function in Python
+
     @property
     def coding(self) -> Coding:
         return _CODINGS[self]

@@ -268,13 +268,14 @@ class Account:
         """What of the message is to be written now; empty when it was dealt with otherwise."""
         if not self.desk.still_wanted(message):
             return []
-        if not message.written or any(p.wire is None and p.state is UNSENT for p in message.parts):
+        fresh = not message.written
+        if fresh or any(p.wire is None and p.state is UNSENT for p in message.parts):
             try:
                 prepare(message, self.name, self.settings, self.references)
             except Refusal as exc:
                 self.desk.unfit(message, exc.code, str(exc))
                 return []
-        return message.unsent
+        return message.parts if fresh else message.unsent
 
     def _refill(self) -> None:
         for queue in self.queues:

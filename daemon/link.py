@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 
 from protocols.errors import EncodeError
 from protocols.events import Closed, Event
-from protocols.session import Session, State
+from protocols.session import BOUND, Session, State
 
 from .jobs import URGENT
 from .model import Message, Part, Place, Write
@@ -116,7 +116,7 @@ class Link(asyncio.Protocol):
 
     @property
     def bound(self) -> bool:
-        return self.session.state is State.BOUND
+        return self.session.state is BOUND
 
     def limit(self, now: float) -> int:
         """How many parts may be unanswered now: the agreed window, or less after backing off."""

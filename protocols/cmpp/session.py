@@ -19,6 +19,7 @@ from .template import SubmitTemplate
 
 VERSIONS = {pdus.V2: 0x20, pdus.V3: 0x30}
 
+DELIVER_RESP = int(Command.DELIVER_RESP)
 _ANSWER_2 = struct.Struct("!8sB")
 _ANSWER_3 = struct.Struct("!8sI")
 _DELIVER_RESP_2 = struct.Struct("!III8sB")
@@ -78,7 +79,7 @@ class CmppSession(Session):
 
     def _answer_deliver(self, sequence: int, msg_id: bytes, result: int) -> None:
         pack, size = (_DELIVER_RESP_3.pack, 24) if self._wide else (_DELIVER_RESP_2.pack, 21)
-        self._out.append(pack(size, Command.DELIVER_RESP, sequence, msg_id, result))
+        self._out.append(pack(size, DELIVER_RESP, sequence, msg_id, result))
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         # Nothing is owed to a peer that talks before the login.

@@ -15,6 +15,8 @@ from ..part import Part
 from . import pdus
 from .account import CmppAccount
 
+SUBMIT = int(pdus.Command.SUBMIT)
+
 
 class SubmitTemplate:
     """Raises EncodeError when the account's own fields do not fit."""
@@ -70,7 +72,7 @@ class SubmitTemplate:
             return (
                 fixed.pack(
                     fixed.size + size + len(tail),
-                    pdus.Command.SUBMIT,
+                    SUBMIT,
                     sequence,
                     0,
                     total,

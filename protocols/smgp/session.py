@@ -20,6 +20,7 @@ from .template import SubmitTemplate
 
 VERSIONS = {pdus.V3: 0x30}
 
+DELIVER_RESP = int(Request.DELIVER_RESP)
 _ANSWER = struct.Struct("!10sI")
 _DELIVER_RESP = struct.Struct("!III10sI")
 _CONTENT_AT = 81
@@ -71,7 +72,7 @@ class SmgpSession(Session):
 
     def _acknowledge(self, receipt: Any) -> None:
         sequence, msg_id = receipt
-        self._out.append(_DELIVER_RESP.pack(26, Request.DELIVER_RESP, sequence, msg_id, 0))
+        self._out.append(_DELIVER_RESP.pack(26, DELIVER_RESP, sequence, msg_id, 0))
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         # Nothing is owed to a peer that talks before the login.

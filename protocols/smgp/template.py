@@ -17,6 +17,7 @@ from . import pdus
 from .account import SmgpAccount
 from .pdus import Tag
 
+SUBMIT = int(pdus.Request.SUBMIT)
 _FIXED = struct.Struct("!IIIBB25sB17s17x21s21xB21sB")
 _JOINED = struct.Struct("!HHBHHBHHB")
 _RESERVE = bytes(8)
@@ -77,7 +78,7 @@ class SubmitTemplate:
             return (
                 _FIXED.pack(
                     _FIXED.size + size + 8 + len(tail),
-                    pdus.Request.SUBMIT,
+                    SUBMIT,
                     sequence,
                     6,
                     part.wants_report,

@@ -31,6 +31,10 @@ class Options:
     protocols: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     """By name, see bench.faults."""
+    report: Path | None = None
+    """A directory to write the result to, and what can be drawn of it."""
+    jasmin: Path | None = None
+    """The Python interpreter of an environment that Jasmin is installed in."""
     netns: bool = False
     """With a network of its own between daemon and gateways."""
     kills: int | None = None

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from .plot import Panel, svg
 
 Figure = float | int | str | None
 
@@ -50,6 +54,15 @@ def at_most(name: str, most: float, runs: Sequence[float], unit: str, digits: in
     return Target(name, f"<= {most:g}", round(worst, digits), worst <= most, unit, spread)
 
 
+def middle_at_most(
+    name: str, most: float, runs: Sequence[float], unit: str, digits: int = 0
+) -> Target:
+    """The median of the runs is judged."""
+    middle = median(runs)
+    spread = (round(min(runs), digits), round(max(runs), digits)) if len(runs) > 1 else None
+    return Target(name, f"<= {most:g}", round(middle, digits), middle <= most, unit, spread)
+
+
 def none_of(name: str, counts: Sequence[int]) -> Target:
     """Of what must not happen in any run."""
     total = sum(counts)
@@ -74,6 +87,8 @@ class Result:
     machine: Mapping[str, Any]
     targets: list[Target] = field(default_factory=list)
     tables: dict[str, list[dict[str, Figure]]] = field(default_factory=dict)
+    panels: list[Panel] = field(default_factory=list)
+    """What a report draws."""
 
     @property
     def met(self) -> bool:
@@ -98,6 +113,22 @@ class Result:
             console.print(_rows(rows))
         console.print("\ntargets", style="bold")
         console.print(_targets(self.targets))
+
+
+def report(result: Result, directory: Path) -> list[Path]:
+    """Write SUITE.json, and SUITE.svg where there is something to draw; returns what was written.
+
+    The directory is made.  Raises OSError.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = [directory / f"{result.suite}.json"]
+    written[0].write_bytes(orjson.dumps(result.show(), option=orjson.OPT_INDENT_2))
+    if result.panels:
+        written.append(directory / f"{result.suite}.svg")
+        cpu, python = result.machine["cpu"], result.machine["python"]
+        title = f"carrierd bench {result.suite}: {cpu}, Python {python}"
+        written[1].write_text(svg(title, result.panels), encoding="utf-8")
+    return written
 
 
 def describe(console: Console, suite: str, facts: Mapping[str, Any], title: str) -> None:

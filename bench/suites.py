@@ -21,11 +21,12 @@ from daemon.demo.stage import StageError
 
 from .faults import BACKLOG, FAILOVER, NETWORK
 from .options import BenchError, Options
-from .result import Result, describe
+from .result import Result, describe, report
 
 SUITES = {
     "contract": "the contract's rate over all four protocols: seconds, latencies, losses",
     "throughput": "messages a second from broker to broker; CPU, memory and how they grow",
+    "peers": "other SMPP clients at the same gateway, as ratios",
     "failover": "nodes killed, frozen, refusing, throttling, a carrier gone: outage, losses, rate",
     "crash": "the daemon killed and stopped under load again and again: losses, copies",
     "broker": "a Kafka stopped and restarted under load: losses, copies, memory",
@@ -52,6 +53,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="only the result, as JSON")
     parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="D",
+        help="write the result there as SUITE.json; contract, throughput: and SUITE.svg, which for"
+        " contract has rate and latency over rising loads",
+    )
+    parser.add_argument(
         "--bootstrap",
         metavar="H:P",
         help="a Kafka to measure with (default: the broker `local`); topics are made and removed",
@@ -69,9 +77,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where state directories are made: their disk is measured too (default: $TMPDIR)",
     )
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="of each measured run")
-    parser.add_argument("--rate", type=_rate, metavar="R", help="crash: messages a second (2000)")
     parser.add_argument(
-        "--repeats", type=_count, metavar="N", help="throughput: runs of each kind; failover: pairs"
+        "--rate",
+        type=_rate,
+        metavar="R",
+        help="messages a second; contract: only this (220 and 2000); crash (2000)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=_count,
+        metavar="N",
+        help="throughput, peers: runs of each kind; failover: pairs",
+    )
+    parser.add_argument(
+        "--jasmin",
+        type=Path,
+        nargs="?",
+        const=Path(sys.executable),
+        metavar="PYTHON",
+        help="peers: Jasmin too, as installed for this interpreter (default: this one); needs"
+        " rabbitmq-server and redis-server",
     )
     parser.add_argument(
         "--restarts", type=_count, metavar="N", help="broker: restarts after the long stop (2)"
@@ -142,6 +167,8 @@ def run(args: argparse.Namespace) -> int:
         protocols=args.protocols,
         faults=args.faults,
         netns=args.netns,
+        report=args.report,
+        jasmin=args.jasmin,
         kills=args.kills,
         terms=args.terms,
         hours=args.hours,
@@ -152,6 +179,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(_until_sigterm(measure(options)))
+        if args.report is not None:
+            for path in report(result, args.report):
+                options.note(f"written: {path}")
     except asyncio.CancelledError:
         return TERMINATED
     except (BenchError, BrokerError, StageError, OSError) as exc:

@@ -52,14 +52,17 @@ class Traffic:
     def carrier(self, index: int) -> str:
         return self.carriers[index % len(self.carriers)]
 
+    def to(self, index: int) -> str:
+        """The number that message goes to; `index` is below a hundred million."""
+        return f"{self._prefixes[index % len(self.carriers)]}{index:0{INDEX_DIGITS}d}"
+
     def job(self, index: int) -> tuple[bytes, bytes]:
-        """Key and value; `index` is below a hundred million."""
-        carriers = len(self.carriers)
+        """Key and value; `index` as for `to`."""
         name = f"{self.run}-{index}"
-        text, signature = self.texts[index // carriers % len(self.texts)]
+        text, signature = self.texts[index // len(self.carriers) % len(self.texts)]
         value = {
             "id": name,
-            "to": f"{self._prefixes[index % carriers]}{index:0{INDEX_DIGITS}d}",
+            "to": self.to(index),
             "text": text,
         }
         if signature is not None:

@@ -348,7 +348,7 @@ def test_people_get_the_machine_every_parameter_and_the_targets(tmp_path: Path) 
     assert "sent twice" in text
 
 
-@pytest.mark.parametrize("suite", ["peers", "nonsense"])
+@pytest.mark.parametrize("suite", ["compare", "nonsense"])
 def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
     suite: str, tmp_path: Path
 ) -> None:
@@ -357,7 +357,7 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
     error = done.stderr.decode()
     assert suite in error
     for there_is in (
-        *("contract", "throughput", "failover", "crash", "broker", "takeover", "soak"),
+        *("contract", "throughput", "peers", "failover", "crash", "broker", "takeover", "soak"),
         *("idle", "record"),
     ):
         assert there_is in error

@@ -38,6 +38,8 @@ class Panel:
     series: Sequence[Series]
     log_x: bool = False
     log_y: bool = False
+    joined: bool = True
+    """Whether lines go from point to point."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -100,7 +102,7 @@ def _panel(panel: Panel) -> Iterator[str]:
     yield "</g>"
     for number, one in enumerate(drawn):
         colour = COLOURS[number % len(COLOURS)]
-        yield from _line(one, across, up, colour)
+        yield from _line(one, across, up, colour, panel.joined)
         y = TOP + 8 + 18 * number
         place = WIDTH - RIGHT + 14
         yield f"<rect x='{place}' y='{y - 8}' width='14' height='4' fill='{colour}'/>"
@@ -133,12 +135,11 @@ def _grid(across: _Axis, up: _Axis) -> Iterator[str]:
         yield _text(LEFT - 8, y + 4, _word(value), "end")
 
 
-def _line(series: Series, across: _Axis, up: _Axis, colour: str) -> Iterator[str]:
+def _line(series: Series, across: _Axis, up: _Axis, colour: str, joined: bool) -> Iterator[str]:
     places = [(across.at(x), up.at(y)) for x, y in series.points]
-    if not places:
-        return
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    yield f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>"
+    if joined and places:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        yield f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>"
     for x, y in places:
         yield f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>"
 

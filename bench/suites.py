@@ -81,7 +81,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=_rate,
         metavar="R",
-        help="messages a second; contract: only this (220 and 2000); crash (2000)",
+        help="messages a second; contract (220), without urgent ones then; crash (2000)",
     )
     parser.add_argument(
         "--repeats",
@@ -105,12 +105,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--most",
         type=_count,
         metavar="N",
-        help="throughput, failover: messages of the largest backlog; record: messages in archives",
+        help="throughput, failover: messages of the largest backlog; contract: bulk ones that"
+        " urgent ones overtake (100000); record: messages in archives",
     )
     parser.add_argument(
         "--full",
         action="store_true",
-        help="throughput, failover: backlogs up to a million messages;"
+        help="throughput: backlogs up to ten million messages; failover: up to a million;"
         " crash: 50 kills, 20 restarts; broker: stopped for 60 s, 10 restarts; takeover: 10 kills;"
         " record: 53 million messages in archives, a million open",
     )

@@ -184,7 +184,8 @@ def _bare_row(number: int, run: Bare) -> dict[str, Figure]:
 def _panels(runs: dict[str, list[Sustained]]) -> list[Panel]:
     """Every run's rate, with the CPU that each message took across."""
     series = [
-        Series(name, sorted((run.cpu * 1e6, run.per_second) for run in each))
+        Series(name, [(run.cpu * 1e6, run.per_second) for run in each])
         for name, each in runs.items()
     ]
-    return [Panel("sustained: every run", "µs CPU per message", "messages/s", series)]
+    words = ("sustained: every run", "µs CPU per message", "messages/s")
+    return [Panel(*words, series, joined=False)]

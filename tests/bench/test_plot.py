@@ -44,6 +44,12 @@ def test_a_logarithmic_axis_has_its_decades_and_leaves_out_what_is_not_above_zer
     assert {"1k", "10k", "100k", "0.1", "1", "10", "100"} <= set(words(root))
 
 
+def test_points_that_are_not_joined_have_no_line() -> None:
+    root = drawn(Panel("p", "x", "y", [Series("s", [(1, 1), (2, 5)])], joined=False))
+    assert len(list(root.iter(f"{SVG}circle"))) == 2
+    assert list(root.iter(f"{SVG}polyline")) == []
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, 7.3, 123_456.0])
 def test_one_point_alone_can_be_drawn(value: float) -> None:
     root = drawn(Panel("p", "x", "y", [Series("s", [(value, value)])]))

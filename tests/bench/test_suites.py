@@ -5,6 +5,7 @@ How fast it was is not looked at: a machine that runs tests does other things to
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -17,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from bench import contract
 from bench.network import TUN
+from bench.options import Options
 from tests.kafka.fixture import why_no_real_kafka
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +32,10 @@ NEVER = (
     "final events repeated",
     "refused as malformed",
 )
+
+
+CONTRACT = ("contract", "--rate", "220")
+"""Without what follows when no rate is given."""
 
 
 def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -130,15 +137,23 @@ def result(
 
 
 def test_contract_loses_nothing_and_measures_every_step(tmp_path: Path) -> None:
-    shown = result(bench(tmp_path, "contract", "--seconds", "5", "--json"), "contract")
+    done = bench(tmp_path, "contract", "--seconds", "5", "--most", "3000", "--json")
+    shown = result(done, "contract", (*NEVER, *(f"urgent: {name}" for name in NEVER[:3])))
     assert shown["parameters"]["messages"] == 1100
-    names = [target["name"] for target in shown["targets"]]
-    assert names[:4] == [
+    targets = {target["name"]: target["target"] for target in shown["targets"]}
+    assert list(targets)[:6] == [
         "lowest inner second",
         "delivered within 5 s",
         "delivered within 7 s",
         "answered within 7 s",
+        "queue p50",
+        "queue p99",
     ]
+    assert targets["queue p50"].startswith("<= 2 ")
+    assert targets["queue p99"].startswith("<= 10 ")
+    assert targets["urgent behind 3000 bulk: p99, published to written"] == "<= 50"
+    published, received = shown["figures"]["urgent"]
+    assert received["p50"] <= published["p50"] <= published["max"]
     rows = {(row["ms"].split(":")[0], row["by"]): row for row in shown["figures"]["latency"]}
     for step, least in (("queue", 0), ("answer", 50), ("delivery", 1050)):
         row = rows[step, "events"]
@@ -149,13 +164,34 @@ def test_contract_loses_nothing_and_measures_every_step(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_report_of_the_contract_has_rate_and_latency_over_rising_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.loads.LOADS", (100.0, 200.0, 300.0))
+    monkeypatch.setattr("bench.loads.SECONDS", 0.5)
+    monkeypatch.setattr("bench.loads.written", lambda run: 100.0)
+    options = Options(directory=tmp_path, seconds=1.0, rate=2000.0, report=tmp_path / "report")
+    shown = asyncio.run(contract.measure(options))
+    # The second load is not kept up with, so there is no third.
+    assert [row["offered/s"] for row in shown.tables["loads"]] == [100, 200]
+    targets = {target.name: target for target in shown.targets}
+    assert targets["queue p99"].target.startswith("<= 20 ")
+    assert "queue p50" not in targets
+    assert targets["lowest inner second"].target == ">= 1818"
+    assert targets["loads: lost"].met
+    assert targets["loads: sent twice"].met
+    assert not any("urgent" in name for name in targets)
+    assert [panel.title for panel in shown.panels] == ["rate over load", "latency over load"]
+
+
 def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:
+    report = tmp_path / "report"
     done = bench(
         tmp_path,
         *("throughput", "--seconds", "2", "--repeats", "1", "--most", "2000"),
-        *("--protocols", "mixed", "--json"),
+        *("--protocols", "mixed", "--report", str(report), "--json"),
     )
-    shown = result(done, "throughput")
+    shown = result(done, "throughput", (*NEVER, "bare wire: unanswered or unreported"))
     (run,) = shown["figures"]["sustained"]
     assert run["messages"] > run["messages/s"] > 0
     assert run["µs CPU/message"] > 1
@@ -163,7 +199,16 @@ def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) ->
     (backlog,) = shown["figures"]["backlog, mixed"]
     assert backlog["messages"] == 2000
     assert backlog["ledger B/message"] > 100
-    assert list(tmp_path.iterdir()) == []
+    assert backlog["µs lookup by id"] > 0
+    (wire,) = shown["figures"]["bare wire, mixed"]
+    targets = {target["name"]: target for target in shown["targets"]}
+    share = targets["share of the bare wire"]
+    assert share["measured"] == pytest.approx(run["messages/s"] / wire["messages/s"], abs=0.01)
+    # Of one size there is no curve.
+    assert not [name for name in targets if "lookup" in name]
+    assert json.loads((report / "throughput.json").read_bytes()) == shown
+    assert "<svg" in (report / "throughput.svg").read_text()
+    assert list(tmp_path.iterdir()) == [report]
 
 
 def test_record_finds_all_that_it_archived_and_matches_every_report(tmp_path: Path) -> None:
@@ -331,7 +376,7 @@ def test_contract_with_a_kafka_leaves_no_topics_there(tmp_path: Path, kafka: str
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": kafka})
-    done = bench(tmp_path, "contract", "--seconds", "3", "--bootstrap", kafka, "--json")
+    done = bench(tmp_path, *CONTRACT, "--seconds", "3", "--bootstrap", kafka, "--json")
     shown = result(done, "contract")
     assert shown["parameters"]["broker"] == f"Kafka at {kafka}"
     topics = admin.list_topics(timeout=10).topics
@@ -339,7 +384,7 @@ def test_contract_with_a_kafka_leaves_no_topics_there(tmp_path: Path, kafka: str
 
 
 def test_people_get_the_machine_every_parameter_and_the_targets(tmp_path: Path) -> None:
-    done = bench(tmp_path, "contract", "--seconds", "1")
+    done = bench(tmp_path, *CONTRACT, "--seconds", "1")
     text = done.stdout.decode()
     first, second, *_ = (line for line in text.splitlines() if line.startswith("bench contract:"))
     assert "fdatasync_p99_ms" in first

@@ -7,35 +7,22 @@ how much came through.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
-from daemon.demo.settings import LINES, PASSWORD, Settings, Value
-from daemon.demo.stage import Stage
-from daemon.demo.traffic import ONE_PART
+from daemon.demo.settings import Value
 
-from .helper import helper
-from .judge import torn
+from .jasmin import UnavailableError
 from .machine import machine, shown_syncs
 from .options import BenchError, Options
 from .result import Figure, Result, Target, at_least, median, none_of
-from .sustained import ACCOUNT_RATE, REPORT_WINDOW, Sustained, settings, sustained
-from .usage import usage
+from .submits import CARRIER, FLOOD, WARM_UP, WINDOWS, Run, by_jasmin, submit_only
+from .sustained import Sustained, settings, sustained
 
 SECONDS = 5.0
-WARM_UP = 1.0
 REPEATS = 3
-CARRIER = "broadnet"
-WINDOWS = (16, 64)
-FLOOD = 0
-"""As fast as the library takes it, with nobody who holds it back."""
-
 LEAST = {"smpp34": 1.3, "smpplib": 1.3, "aiosmpplib": 40.0}
 """How many times as fast as each the daemon has to be."""
 JUDGED = {"smpp34": WINDOWS, "smpplib": WINDOWS, "aiosmpplib": (FLOOD,)}
@@ -43,25 +30,8 @@ JUDGED = {"smpp34": WINDOWS, "smpplib": WINDOWS, "aiosmpplib": (FLOOD,)}
 ALSO = {"aiosmpplib": WINDOWS}
 """Windows that are shown and not judged."""
 EXTRA = "carrierd[peers]"
-
-
-@dataclass(slots=True, frozen=True)
-class Run:
-    """Of one client; counts are the gateway's, over the whole run."""
-
-    per_second: float
-    """Submits that the gateway accepted, over the measured time."""
-    cpu: float
-    """Seconds of all threads of the client per submit."""
-    busy: float
-    gateway_busy: float
-    accepted: int
-    refused: int
-    twice: int
-    faults: int
-    answered: int
-    """What the client counts itself, as the rest here."""
-    given_up: int
+JASMIN = 20.0
+"""How many times as fast as Jasmin the daemon is expected to be."""
 
 
 Key = tuple[str, int]
@@ -79,6 +49,8 @@ async def measure(options: Options) -> Result:
     seconds, repeats = options.seconds or SECONDS, options.repeats or REPEATS
     ours: list[Sustained] = []
     theirs: dict[Key, list[Run]] = {}
+    ways: list[Run] = []
+    why: str | None = None
     probed: list[float] = []
     for number in range(1, repeats + 1):
         options.note(f"peers: carrierd, run {number} of {repeats}")
@@ -88,6 +60,13 @@ async def measure(options: Options) -> Result:
                 options.note(f"peers: {_words(name, window)}, run {number} of {repeats}")
                 run = await submit_only(name, window, seconds, options)
                 theirs.setdefault((name, window), []).append(run)
+        if options.jasmin is not None and why is None:
+            options.note(f"peers: Jasmin, run {number} of {repeats}")
+            try:
+                ways.append(await by_jasmin(options.jasmin, seconds, options))
+            except UnavailableError as exc:
+                why = str(exc)
+                options.note(f"peers: Jasmin cannot run: {why}")
     parameters: dict[str, Value] = {
         "seconds": seconds,
         "warm-up": WARM_UP,
@@ -98,68 +77,15 @@ async def measure(options: Options) -> Result:
     result = Result("peers", parameters | chosen.parameters(), machine(load) | shown_syncs(probed))
     for name, least in LEAST.items():
         result.targets.append(_ratio(name, least, ours, theirs))
+    if ways:
+        ratios = [run.per_second / way.per_second for run, way in zip(ours, ways, strict=True)]
+        result.targets.append(at_least("carrierd / Jasmin", JASMIN, ratios, "", 1))
+        theirs["Jasmin", FLOOD] = ways
     _verdicts(result, ours, theirs)
     _tables(result, ours, theirs)
+    if why is not None:
+        result.tables["Jasmin"] = [{"": f"could not run: {why}"}]
     return result
-
-
-async def submit_only(name: str, window: int, seconds: float, options: Options) -> Run:
-    """One client with a gateway of its own.  Raises BenchError."""
-    line = LINES[CARRIER]
-    async with Stage(_one_bind(), options.directory) as stage:
-        (node,) = stage.config.accounts[CARRIER].nodes
-        task = {
-            "client": name,
-            "window": window,
-            "host": node.host,
-            "port": node.port,
-            "login": line.login,
-            "password": PASSWORD,
-            "sender": line.access_number,
-            "prefix": line.prefix,
-            "text": "".join((f"【{ONE_PART[0][1]}】", ONE_PART[0][0])),
-        }
-        async with helper("bench.esme", task, stage.directory) as client:
-            await client.work(min(WARM_UP, seconds))
-            watched = (client.pid, stage.gateways.pid)
-            early, begin = (await stage.counts())["totals"], time.monotonic()
-            before = [usage(pid) for pid in watched]
-            await client.work(seconds)
-            late, took = (await stage.counts())["totals"], time.monotonic() - begin
-            after = [usage(pid) for pid in watched]
-            told = await client.end()
-        totals = (await _still(stage))["totals"]
-    done = late["accepted"] - early["accepted"]
-    cpu, gateway_cpu = (b.cpu - a.cpu for a, b in zip(before, after, strict=True))
-    return Run(
-        per_second=done / took,
-        cpu=cpu / max(1, done),
-        busy=cpu / took,
-        gateway_busy=gateway_cpu / took,
-        accepted=totals["accepted"],
-        refused=totals["refused"] + totals["throttled"] + totals["malformed"],
-        twice=totals["twice"],
-        faults=sum(count for why, count in totals["faults"].items() if not torn(why)),
-        answered=told["answered"],
-        given_up=told["given_up"],
-    )
-
-
-def _one_bind() -> Settings:
-    return Settings(
-        carriers=(CARRIER,), rate=ACCOUNT_RATE, window=max(WINDOWS), report_window=REPORT_WINDOW
-    )
-
-
-async def _still(stage: Stage) -> dict[str, Any]:
-    """The counts once the gateway has read all that the client had written."""
-    counts = await stage.counts()
-    while True:
-        await asyncio.sleep(0.1)
-        later = await stage.counts()
-        if later["totals"]["submits"] == counts["totals"]["submits"]:
-            return later
-        counts = later
 
 
 def _ratio(

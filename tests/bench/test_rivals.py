@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from bench import esme, helper, peers
+from bench import esme, helper, jasmin, peers
 from bench.bare import bare
+from bench.jasmin import UnavailableError
 from bench.options import BenchError, Options
-from bench.peers import FLOOD, submit_only
+from bench.submits import FLOOD, submit_only
 from daemon.demo.settings import CARRIERS
 
 SECONDS = 0.5
@@ -48,7 +50,8 @@ async def test_a_ratio_is_taken_round_by_round_with_the_daemon_at_its_whole_work
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "LEAST", {"smpplib": 1.3})
-    options = Options(directory=tmp_path, seconds=SECONDS, repeats=1)
+    nowhere = tmp_path / "python"
+    options = Options(directory=tmp_path, seconds=SECONDS, repeats=1, jasmin=nowhere)
     shown = (await peers.measure(options)).show()
     targets = {target["name"]: target for target in shown["targets"]}
     (ours,) = shown["figures"]["carrierd, broker to broker"]
@@ -61,8 +64,30 @@ async def test_a_ratio_is_taken_round_by_round_with_the_daemon_at_its_whole_work
     assert ratio["measured"] == pytest.approx(expected, abs=0.02)
     for never in ("lost", "sent twice", "not delivered", "refused as malformed"):
         assert targets[never]["met"]
+    # Without a RabbitMQ here it is that which is missing, with one it is Jasmin's interpreter.
+    ((why,),) = (row.values() for row in shown["figures"]["Jasmin"])
+    assert why.startswith("could not run: ")
+    assert str(nowhere) in why or "rabbitmq-server" in why
     assert any("smpplib 2" in name for name in shown["parameters"]["versions"])
     assert os.listdir(tmp_path) == []
+
+
+async def test_an_environment_without_jasmin_is_named_with_how_to_install_it() -> None:
+    with pytest.raises(UnavailableError, match=r"not installed for .*pip install jasmin"):
+        await jasmin.specification(Path(sys.executable))
+
+
+def test_programs_that_jasmin_needs_are_named_with_the_packages_that_have_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(jasmin, "PLACES", str(tmp_path))
+    assert jasmin.missing() == (
+        "there is no rabbitmq-server, epmd, redis-server;"
+        " the distribution has rabbitmq-server and redis-server"
+    )
+    for name in jasmin.NEEDED:
+        (tmp_path / name).touch(0o755)
+    assert jasmin.missing() is None
 
 
 async def test_peers_that_are_not_installed_are_named_with_how_to_install_them(
@@ -84,7 +109,7 @@ def test_the_extra_that_is_named_has_every_peer() -> None:
 
 async def test_a_client_that_cannot_work_fails_with_its_own_words(tmp_path: Path) -> None:
     # Nobody listens on port 1.
-    task = dict.fromkeys(("login", "password", "sender", "prefix", "text"), "1")
+    task: dict[str, object] = dict.fromkeys(("login", "password", "sender", "prefix", "text"), "1")
     task |= {"client": "smpplib", "host": "127.0.0.1", "port": 1, "window": 1}
     with pytest.raises(BenchError, match="smpplib: Connection refused"):
         async with helper.helper(esme.__name__, task, tmp_path):

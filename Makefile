@@ -50,7 +50,7 @@ types: $(DEVELOPS)
 	$(BIN)/mypy
 
 bench: $(RUNS)
-	$(BIN)/carrierd bench contract --seconds 15; contract=$$?; \
+	$(BIN)/carrierd bench contract --seconds 15 --most 10000; contract=$$?; \
 	$(BIN)/carrierd bench throughput --seconds 5 --repeats 1 --most 20000 \
 		--protocols mixed && exit $$contract
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from daemon.demo.settings import FILE
 from daemon.demo.stage import Stage
 
-from .helper import helper
 from .judge import torn
 from .options import BenchError, Options
 from .sustained import settings
 from .usage import usage
+from .worker import worker
 
 WARM_UP = 1.0
 
@@ -52,7 +52,7 @@ async def bare(carriers: Sequence[str], seconds: float, options: Options) -> Bar
 
 async def _run(stage: Stage, seconds: float) -> Bare:
     task = {"config": str(stage.directory / FILE)}
-    async with helper("bench.wire", task, stage.directory) as client:
+    async with worker("bench.wire", task, stage.directory) as client:
         await client.work(min(WARM_UP, seconds))
         watched = (client.pid, stage.gateways.pid)
         early, begin = (await stage.counts())["totals"], time.monotonic()

@@ -1,6 +1,6 @@
 """Another client at the same SMPP gateway, as a program of its own: `python -m bench.esme`.
 
-It is told by bench.helper: `client` (aiosmpplib, smpplib or smpp34), `host`, `port`, `login`,
+It is told by bench.worker: `client` (aiosmpplib, smpplib or smpp34), `host`, `port`, `login`,
 `password`, `sender`, `prefix` (three digits of the recipients, the rest are numbered), `text` and
 `window`.  It binds as a transmitter where it can, and submits without asking for reports as fast
 as it can until its input is closed.  `window` is how many may be unanswered: smpp34 keeps it

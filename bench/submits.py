@@ -14,12 +14,12 @@ from daemon.demo.settings import LINES, PASSWORD, Settings
 from daemon.demo.stage import Stage
 from daemon.demo.traffic import ONE_PART
 
-from .helper import Helper, helper
 from .jasmin import jasmin
 from .judge import torn
 from .options import BenchError, Options
 from .sustained import ACCOUNT_RATE, REPORT_WINDOW
 from .usage import usage
+from .worker import Worker, worker
 
 CARRIER = "broadnet"
 WINDOWS = (16, 64)
@@ -66,7 +66,7 @@ async def submit_only(name: str, window: int, seconds: float, options: Options) 
     """One client with a gateway of its own.  Raises BenchError."""
     async with _gateway(options) as stage:
         task = _task(name, window, _place(stage))
-        async with helper("bench.esme", task, stage.directory) as client:
+        async with worker("bench.esme", task, stage.directory) as client:
             await client.work(min(WARM_UP, seconds))
             clock = _Clock(stage, (client.pid,))
             await clock.start()
@@ -90,7 +90,7 @@ async def by_jasmin(python: Path, seconds: float, options: Options) -> Run:
             await _logged_in(stage)
             name, window = JASMIN_CLIENT
             task = _task(name, window, Place(HOST, way.port, way.login, way.password))
-            async with helper("bench.esme", task, directory) as client:
+            async with worker("bench.esme", task, directory) as client:
                 clock = _Clock(stage, way.pids)
                 await clock.start()
                 told = await _submitted(client, seconds)
@@ -98,7 +98,7 @@ async def by_jasmin(python: Path, seconds: float, options: Options) -> Run:
     return clock.run(totals, told)
 
 
-async def _submitted(client: Helper, seconds: float) -> dict[str, Any]:
+async def _submitted(client: Worker, seconds: float) -> dict[str, Any]:
     await client.work(seconds)
     return await client.end()
 

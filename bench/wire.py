@@ -1,4 +1,4 @@
-"""The bare wire: `python -m bench.wire`, told by bench.helper which `config` file to play.
+"""The bare wire: `python -m bench.wire`, told by bench.worker which `config` file to play.
 
 It logs in on every bind of the file's accounts with the daemon's own sessions, and leaves these
 then: submits are frames made beforehand, in which only the sequence and the recipient's number

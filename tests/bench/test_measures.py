@@ -9,16 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from bench.following import Following
-from bench.loads import written
 from bench.machine import machine, shown_syncs, syncs
 from bench.memory import Memory, by_process, ended, fill
-from bench.offered import Run, inner
+from bench.offered import inner
 from bench.result import Result, at_least, at_most, none_of
 from bench.scrape import buckets, estimate
 from bench.usage import disk, usage
@@ -139,16 +136,6 @@ async def test_filling_waits_for_the_last_message_and_memory_is_looked_at_by_pro
     assert len(second) > 1
     assert memory.most == max(value for run in memory.runs for _, value in run) > 20 << 20
     assert [row["process"] for row in by_process(memory.runs)] == [1, 2]
-
-
-def test_of_a_load_counts_what_was_written_while_it_was_offered() -> None:
-    fates = Fates("x", 4)
-    for index, (produced, submitted) in enumerate([(10.0, 10.1), (10.5, 10.6), (11.0, 12.5)]):
-        fates.times["produced"][index] = produced
-        fates.times["submitted"][index] = submitted
-    run = cast(Run, SimpleNamespace(fates=fates, rate=2.0))
-    # Four messages at two a second: two of them in time, one late, one never.
-    assert written(run) == 2 / 2.0
 
 
 def test_the_first_and_the_last_second_are_not_judged() -> None:

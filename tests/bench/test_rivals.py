@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import esme, helper, jasmin, peers
+from bench import esme, jasmin, peers, worker
 from bench.bare import bare
 from bench.jasmin import UnavailableError
 from bench.options import BenchError, Options
@@ -112,11 +112,11 @@ async def test_a_client_that_cannot_work_fails_with_its_own_words(tmp_path: Path
     task: dict[str, object] = dict.fromkeys(("login", "password", "sender", "prefix", "text"), "1")
     task |= {"client": "smpplib", "host": "127.0.0.1", "port": 1, "window": 1}
     with pytest.raises(BenchError, match="smpplib: Connection refused"):
-        async with helper.helper(esme.__name__, task, tmp_path):
+        async with worker.worker(esme.__name__, task, tmp_path):
             raise AssertionError("it was never up")
 
 
-async def test_a_helper_that_ends_by_itself_is_told_with_its_last_words(
+async def test_a_worker_that_ends_by_itself_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "brief.py").write_text(
@@ -126,6 +126,6 @@ async def test_a_helper_that_ends_by_itself_is_told_with_its_last_words(
         "sys.exit('I have had enough')\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with helper.helper("brief", {}, tmp_path) as working:
+    async with worker.worker("brief", {}, tmp_path) as working:
         with pytest.raises(BenchError, match="brief ended early: I have had enough"):
             await working.work(20.0)

@@ -5,7 +5,6 @@ How fast it was is not looked at: a machine that runs tests does other things to
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shlex
@@ -18,9 +17,7 @@ from typing import Any
 
 import pytest
 
-from bench import contract
 from bench.network import TUN
-from bench.options import Options
 from tests.kafka.fixture import why_no_real_kafka
 
 ROOT = Path(__file__).parents[2]
@@ -162,26 +159,6 @@ def test_contract_loses_nothing_and_measures_every_step(tmp_path: Path) -> None:
         estimated = rows[step, "/metrics"]
         assert estimated["p50"] <= estimated["p99"]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_report_of_the_contract_has_rate_and_latency_over_rising_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bench.loads.LOADS", (100.0, 200.0, 300.0))
-    monkeypatch.setattr("bench.loads.SECONDS", 0.5)
-    monkeypatch.setattr("bench.loads.written", lambda run: 100.0)
-    options = Options(directory=tmp_path, seconds=1.0, rate=2000.0, report=tmp_path / "report")
-    shown = asyncio.run(contract.measure(options))
-    # The second load is not kept up with, so there is no third.
-    assert [row["offered/s"] for row in shown.tables["loads"]] == [100, 200]
-    targets = {target.name: target for target in shown.targets}
-    assert targets["queue p99"].target.startswith("<= 20 ")
-    assert "queue p50" not in targets
-    assert targets["lowest inner second"].target == ">= 1818"
-    assert targets["loads: lost"].met
-    assert targets["loads: sent twice"].met
-    assert not any("urgent" in name for name in targets)
-    assert [panel.title for panel in shown.panels] == ["rate over load", "latency over load"]
 
 
 def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:

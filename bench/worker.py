@@ -24,7 +24,7 @@ UP_WITHIN = 30.0
 DOWN_WITHIN = 15.0
 
 
-class Helper:
+class Worker:
     """One that is at work."""
 
     def __init__(self, module: str, process: Process, log: Path) -> None:
@@ -74,9 +74,9 @@ class Helper:
 
 
 @contextlib.asynccontextmanager
-async def helper(
+async def worker(
     module: str, task: dict[str, Any], directory: Path, python: str = sys.executable
-) -> AsyncIterator[Helper]:
+) -> AsyncIterator[Worker]:
     """At work; killed at the end if it has not ended by then.  Raises BenchError.
 
     What it says on standard error goes to a file in `directory`.
@@ -94,7 +94,7 @@ async def helper(
     try:
         assert process.stdin is not None, "a pipe"
         process.stdin.write(orjson.dumps(task) + b"\n")
-        working = Helper(module, process, log)
+        working = Worker(module, process, log)
         await working.up()
         yield working
     finally:

@@ -2,8 +2,8 @@
 
 Three measurements, because they answer three questions.  *Sustained* (`sustained`): how much, when
 the daemon is never without work.  *Bare wire* (`bare`), in turn with it: how much of that loop,
-sockets and gateways would let through.  *Backlog* (`curves`): what a message costs when ever more
-of them wait.
+sockets and gateways would let through.  *Backlog* and *in flight* (`curves`, `flight`): what a
+message costs when ever more of them wait, to be sent or to be reported on.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from daemon.demo.settings import CARRIERS, LINES, Value
 
-from . import curves
+from . import curves, flight
 from .bare import Bare, bare
 from .curves import Backlog, backlog
+from .flight import Flight
 from .machine import machine, shown_syncs
 from .options import Options
 from .plot import Panel, Series
@@ -58,6 +59,10 @@ async def measure(options: Options) -> Result:
     for size in sizes:
         options.note(f"throughput: a backlog of {size} messages")
         backlogs.append(await backlog(size, options))
+    flights = []
+    for size in flight.sizes(options):
+        options.note(f"throughput: {size} messages in flight")
+        flights.append(await flight.flight(size, options))
     parameters: dict[str, Value] = {
         "seconds": seconds,
         "warm-up": min(WARM_UP, seconds),
@@ -73,7 +78,7 @@ async def measure(options: Options) -> Result:
     )
     if mixed := runs.get("mixed"):
         _rate(result, mixed, wires, LEAST_BY_KAFKA if options.bootstrap else LEAST_PER_SECOND)
-    _targets(result, runs, wires, backlogs)
+    _targets(result, runs, wires, backlogs, flights)
     result.tables["sustained"] = [
         _row(name, number, run) for name, each in runs.items() for number, run in enumerate(each, 1)
     ]
@@ -87,6 +92,7 @@ async def measure(options: Options) -> Result:
         min(run.idle_memory for run in every),
     )
     curves.show(result, backlogs, start_cpu, idle)
+    flight.show(result, flights)
     result.panels = _panels(runs) + curves.panels(backlogs, curves.costs(backlogs, start_cpu, idle))
     return result
 
@@ -131,12 +137,14 @@ def _targets(
     runs: dict[str, list[Sustained]],
     wires: Sequence[Bare],
     backlogs: Sequence[Backlog],
+    flights: Sequence[Flight],
 ) -> None:
     verdicts = [run.verdict for each in runs.values() for run in each]
     verdicts += [one.verdict for one in backlogs]
     idle = [run.idle_memory / MIB for each in runs.values() for run in each]
     most = [run.memory / MIB for each in runs.values() for run in each]
     most += [one.memory / MIB for one in backlogs]
+    most += [one.memory / MIB for one in flights]
     result.targets += [
         at_most("memory, idle", IDLE_MB, idle, "MB", 1),
         at_most("memory, any load or backlog", MOST_MB, most, "MB", 1),

@@ -18,7 +18,16 @@ from .jasmin import UnavailableError
 from .machine import machine, shown_syncs
 from .options import BenchError, Options
 from .result import Figure, Result, Target, at_least, median, none_of
-from .submits import CARRIER, FLOOD, WARM_UP, WINDOWS, Run, by_jasmin, submit_only
+from .submits import (
+    CARRIER,
+    FLOOD,
+    JASMIN_CLIENT,
+    WARM_UP,
+    WINDOWS,
+    Run,
+    by_jasmin,
+    submit_only,
+)
 from .sustained import Sustained, settings, sustained
 
 SECONDS = 5.0
@@ -67,7 +76,7 @@ async def measure(options: Options) -> Result:
             options.note(f"peers: Jasmin, run {number} of {repeats}")
             try:
                 ways.append(await by_jasmin(options.jasmin, seconds, options))
-            except UnavailableError as exc:
+            except (UnavailableError, BenchError) as exc:
                 why = str(exc)
                 options.note(f"peers: Jasmin cannot run: {why}")
     parameters: dict[str, Value] = {
@@ -82,9 +91,12 @@ async def measure(options: Options) -> Result:
     for name, least in LEAST.items():
         result.targets.append(_ratio(name, least, ours, theirs))
     if ways:
-        ratios = [run.per_second / way.per_second for run, way in zip(ours, ways, strict=True)]
+        # It may have failed in a later round.
+        rates = [way.per_second for way in ways]
+        ratios = _ratios(ours[: len(rates)], rates)
         result.targets.append(at_least("carrierd / Jasmin", JASMIN, ratios, "", 1))
-        theirs["Jasmin", FLOOD] = ways
+        name, window = JASMIN_CLIENT
+        theirs[f"Jasmin, from {name}", window] = ways
     _verdicts(result, ours, theirs)
     _tables(result, ours, theirs)
     if why is not None:
@@ -98,10 +110,13 @@ def _ratio(
     """Round by round, against the fastest of its windows."""
     rates = {window: [run.per_second for run in theirs[name, window]] for window in JUDGED[name]}
     window = max(rates, key=lambda each: median(rates[each]))
-    ratios = [
-        mine.per_second / its if its else 0.0 for mine, its in zip(ours, rates[window], strict=True)
-    ]
-    return at_least(f"carrierd / {_words(name, window)}", least, ratios, "", 2)
+    words = f"carrierd / {_words(name, window)}"
+    return at_least(words, least, _ratios(ours, rates[window]), "", 2)
+
+
+def _ratios(ours: Sequence[Sustained], theirs: Sequence[float]) -> list[float]:
+    """Round by round; 0 where the other did nothing, for then nothing was measured."""
+    return [run.per_second / rate if rate else 0.0 for run, rate in zip(ours, theirs, strict=True)]
 
 
 def _verdicts(result: Result, ours: Sequence[Sustained], theirs: dict[Key, list[Run]]) -> None:

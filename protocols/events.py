@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Fate(Enum):
@@ -69,11 +69,24 @@ class BindRefused:
     """False when trying again with the same credentials cannot help."""
 
 
+class Refused(NamedTuple):
+    """One recipient that the answer to a list excepts (SMPP submit_multi_resp, section 4.5.2)."""
+
+    to: str
+    """As the answer spells it."""
+    status: int
+    code: str
+    """`status` in the contract's spelling."""
+    throttled: bool
+
+
 @dataclass(slots=True)
 class Accepted:
     tag: Any
     carrier_id: bytes
     """What a report will quote, as octets: CMPP 8, SMGP 10, SGIP our own 12, SMPP its text."""
+    refused: tuple[Refused, ...] = ()
+    """Of a list: the recipients that were not taken."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,8 @@ class Part:
     national number of 11 digits (the session adds 86 where its protocol wants it), `sender` the
     whole source number. `reference` is that of the concatenation, 0 for a single part; a part of
     several without `udh` is spelled with SAR TLVs (SMPP only). `payload` asks for
-    message_payload (SMPP only). `expires_at` is in seconds since 1970.
+    message_payload (SMPP only). `expires_at` is in seconds since 1970. `also` are the further
+    recipients of a list, in order; one answer stands for all of it.
     """
 
     to: str
@@ -37,3 +38,4 @@ class Part:
     wants_report: bool = True
     expires_at: float | None = None
     payload: bool = False
+    also: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Submit to one number, with all that never changes packed beforehand.
+"""Submit, with all that never changes packed beforehand.
 
 The declared body is what counts: `spell` makes it, and `encode` gives the same octets in a fifth
-of the time. Anything that does not fit is left to the body, which says what and why.
+of the time. Lists, and anything that does not fit, are left to the body, which says what and why.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from . import pdus
 from .account import CmppAccount
 
 SUBMIT = int(pdus.Command.SUBMIT)
+MOST_NUMBERS = 99
+"""DestUsr_tl is below 100 (section 7.4.3.1)."""
 
 
 class SubmitTemplate:
@@ -40,6 +42,8 @@ class SubmitTemplate:
         account = self.account
         if part.payload or (part.total > 1 and not part.udh):
             raise EncodeError("CMPP joins parts by a user data header and in no other way")
+        if len(part.also) >= MOST_NUMBERS:
+            raise EncodeError(f"{1 + len(part.also)} numbers, CMPP has at most {MOST_NUMBERS}")
         kind = pdus.Submit2 if account.version == pdus.V2 else pdus.Submit3
         return kind(
             pk_total=part.total,
@@ -55,13 +59,17 @@ class SubmitTemplate:
             fee_code=account.fee_code,
             valid_time=self._valid_time(part),
             src_id=part.sender,
-            dest_terminal_id=(part.to,),
+            dest_terminal_id=(part.to, *part.also),
             msg_content=part.content,
         )
 
     def encode(self, part: Part, sequence: int) -> bytes:
         """The whole PDU.  Raises EncodeError naming the field."""
         content, total, udh = part.content, part.total, part.udh
+        if part.also:
+            body = self.spell(part).encode()
+            size = pdus.HEADER.size + len(body)
+            return pdus.HEADER.pack(size, pdus.Command.SUBMIT, sequence) + body
         try:
             to, sender = part.to.encode("latin-1"), part.sender.encode("latin-1")
             if len(to) > self.number or len(sender) > 21 or part.payload or (total > 1 and not udh):

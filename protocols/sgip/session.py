@@ -20,9 +20,13 @@ from .frames import Counter, SgipFrames, result_of
 
 LONGEST_CONTENT = 160
 """Octets; MessageLength could say more, a short message cannot."""
+LONGEST_SUBMIT = 2048
+"""Octets of a packet (section 3.1)."""
 
 # One subscriber's Submit, header included, up to its content: the fields of pdus.Submit.
 SUBMIT = struct.Struct("!II12s21s21sB21s5s10sB6s6sBBB16s16sBBBBBI")
+NUMBERS_END = 84
+"""Where further numbers of a list follow the first."""
 
 
 class SgipSession(SgipFrames):
@@ -86,14 +90,24 @@ class SgipSession(SgipFrames):
             expire = stamp.absolute(part.expires_at, self.clock.zone).encode()
         sender = _digits("sp_number", part.sender)
         to = b"86" + _digits("user_number", part.to, most=19)
+        others = b""
+        if part.also:
+            numbers = [b"86" + _digits("user_number", also, most=19) for also in part.also]
+            others = b"".join([number.ljust(21, b"\0") for number in numbers])
+        size = SUBMIT.size + len(others) + len(content) + 8
+        if size > LONGEST_SUBMIT:
+            raise EncodeError(
+                f"Submit.user_number: {1 + len(part.also)} numbers make {size} octets, at most"
+                f" {LONGEST_SUBMIT} are allowed"
+            )
         sequence = self._sequences.take(now)
         pdu = SUBMIT.pack(
-            SUBMIT.size + len(content) + 8,
+            size,
             pdus.SUBMIT,
             sequence,
             sender,
             self._charge,
-            1,
+            1 + len(part.also),
             to,
             *self._fees,
             expire,
@@ -106,6 +120,8 @@ class SgipSession(SgipFrames):
             len(content),
         )
         self._expect(sequence, tag, now)
+        if others:
+            pdu = pdu[:NUMBERS_END] + others + pdu[NUMBERS_END:]
         self._out.append(pdu + content + bytes(8))
         return sequence
 

@@ -1,7 +1,7 @@
-"""Submit to one number, with all that never changes packed beforehand.
+"""Submit, with all that never changes packed beforehand.
 
 The declared body is what counts: `spell` makes it, and `encode` gives the same octets in a fifth
-of the time. Anything that does not fit is left to the body, which says what and why.
+of the time. Lists, and anything that does not fit, are left to the body, which says what and why.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ SUBMIT = int(pdus.Request.SUBMIT)
 _FIXED = struct.Struct("!IIIBB25sB17s17x21s21xB21sB")
 _JOINED = struct.Struct("!HHBHHBHHB")
 _RESERVE = bytes(8)
+MOST_NUMBERS = 100
+"""DestTermIDCount (section 6.2.19)."""
 
 
 class SubmitTemplate:
@@ -39,6 +41,8 @@ class SubmitTemplate:
         account = self.account
         if part.payload or (part.total > 1 and not part.udh):
             raise EncodeError("SMGP joins parts by a user data header and in no other way")
+        if len(part.also) >= MOST_NUMBERS:
+            raise EncodeError(f"{1 + len(part.also)} numbers, SMGP has at most {MOST_NUMBERS}")
         tlv: list[Tlv] = []
         if part.udh:
             tlv.append((Tag.TP_UDHI, _octet("udhi", account.udhi)))
@@ -58,7 +62,7 @@ class SubmitTemplate:
             msg_format=part.coding,
             valid_time=self._valid_time(part),
             src_term_id=part.sender,
-            dest_term_id=(part.to,),
+            dest_term_id=(part.to, *part.also),
             msg_content=part.content,
             tlv=tuple(tlv),
         )
@@ -66,6 +70,10 @@ class SubmitTemplate:
     def encode(self, part: Part, sequence: int) -> bytes:
         """The whole PDU.  Raises EncodeError naming the field."""
         content, udh = part.content, part.udh
+        if part.also:
+            body = self.spell(part).encode()
+            size = pdus.HEADER.size + len(body)
+            return pdus.HEADER.pack(size, pdus.Request.SUBMIT, sequence) + body
         try:
             to, sender = part.to.encode("latin-1"), part.sender.encode("latin-1")
             if len(to) > 21 or len(sender) > 21 or part.payload or (part.total > 1 and not udh):

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError
-from ..events import Accepted, Rejected
+from ..events import Accepted, Malformed, Refused, Rejected
 from ..part import Part
 from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status, tlvs
@@ -21,6 +21,8 @@ MODES = {
 LONGEST_CONTENT = 254
 """Octets of short_message (section 5.2.21)."""
 LONGEST_PAYLOAD = 65535
+MOST_NUMBERS = 254
+"""Destinations of submit_multi (section 4.5.1)."""
 
 _TLVS = pdus.OptionalParameters()
 
@@ -86,13 +88,12 @@ class SmppSession(SmppFrames):
         validity = b""
         if part.expires_at is not None:
             validity = stamp.absolute(part.expires_at, self.clock.zone).encode()
+        to = self._before_dest + _address("destination_addr", part.to, self._dest_most) + b"\0"
         body = b"".join(
             (
                 self._before_source,
                 _address("source_addr", part.sender, 20),
-                self._before_dest,
-                _address("destination_addr", part.to, self._dest_most),
-                b"\0",
+                self._list(to, part.also) if part.also else to,
                 bytes((inbound.UDHI if part.udh else 0, 0, 0, 0)),
                 validity,
                 b"\0",
@@ -104,7 +105,19 @@ class SmppSession(SmppFrames):
         )
         sequence = self._next_sequence()
         self._expect(sequence, tag, now)
-        self._send(pdus.SUBMIT_SM, 0, sequence, body)
+        self._send(pdus.SUBMIT_MULTI if part.also else pdus.SUBMIT_SM, 0, sequence, body)
+
+    def _list(self, first: bytes, also: tuple[str, ...]) -> bytes:
+        """What submit_multi has in place of the one destination `first` (section 4.5.1)."""
+        if len(also) >= MOST_NUMBERS:
+            raise EncodeError(
+                f"submit_multi.number_of_dests: {1 + len(also)}, at most {MOST_NUMBERS} is allowed"
+            )
+        before = b"\x01" + self._before_dest[1:]
+        found = [first[:1], bytes((1 + len(also),)), b"\x01", first[1:]]
+        for number in also:
+            found += [before, _address("destination_addr", number, self._dest_most), b"\0"]
+        return b"".join(found)
 
     def _acknowledge(self, receipt: Any) -> None:
         command, sequence = receipt
@@ -124,6 +137,8 @@ class SmppSession(SmppFrames):
                 self._emit(Accepted(tag, pdu[16 : end if end >= 0 else 80]))
             else:
                 self._reject(tag, result)
+        elif command == pdus.SUBMIT_MULTI | pdus.RESP and live:
+            self._on_list_answer(result, sequence, pdu, now)
         elif (command == pdus.DELIVER_SM or command == pdus.DATA_SM) and live:
             self._emit(inbound.read(command, pdu, self.account.report_id))
         elif command == pdus.GENERIC_NACK:
@@ -163,6 +178,35 @@ class SmppSession(SmppFrames):
             self._probed(now)
         else:
             raise DecodeError(f"generic_nack {status.meaning(result)} answers nothing", offset=12)
+
+    def _on_list_answer(self, result: int, sequence: int, pdu: bytes, now: float) -> None:
+        tag = self._answered(sequence, now)
+        if tag is None:
+            return
+        if result != 0:
+            self._reject(tag, result)
+            return
+        try:
+            answer = pdus.SubmitMultiResp.decode(pdu, 16)
+        except DecodeError as exc:
+            # It is taken all the same, and whoever was not will have no report.
+            end = pdu.find(b"\0", 16, 81)
+            self._emit(Accepted(tag, pdu[16 : end if end >= 0 else 80]))
+            self._emit(Malformed(str(exc), pdu))
+            return
+        prefix = self.account.dest_prefix
+        refused = tuple(
+            [
+                Refused(
+                    item.destination_addr.removeprefix(prefix),
+                    item.error_status_code,
+                    status.code(item.error_status_code),
+                    item.error_status_code in self._throttled,
+                )
+                for item in answer.unsuccess_sme
+            ]
+        )
+        self._emit(Accepted(tag, answer.message_id.encode("latin-1"), refused))
 
     def _reject(self, tag: Any, result: int) -> None:
         self._emit(Rejected(tag, result, status.code(result), result in self._throttled))

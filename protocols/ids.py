@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from typing import Literal
 
 Form = Literal["auto", "text", "hex", "decimal"]
@@ -33,6 +34,29 @@ def key(protocol: str, carrier_id: bytes) -> bytes:
     if protocol == "smpp":
         return carrier_id.lower().lstrip(b"0") or b"0"
     return carrier_id
+
+
+def list_keys(protocol: str, carrier_id: bytes, places: Iterable[int]) -> list[tuple[bytes, ...]]:
+    """What reports on recipients of a list may quote, each only together with its recipient.
+
+    `carrier_id` is that of the answer, `places` are those in the list, from 0.  CMPP and SMGP count
+    on from the answer's id, recipient by recipient and round the end of the sequence in it; some
+    of their gateways do as SGIP and SMPP do and repeat it for all.
+    """
+    same = key(protocol, carrier_id)
+    if protocol == "cmpp" and len(carrier_id) == 8:
+        stem, first = carrier_id[:6], int.from_bytes(carrier_id[6:])
+        return [
+            (stem + (first + place & 0xFFFF).to_bytes(2), same) if place else (same,)
+            for place in places
+        ]
+    if protocol == "smgp" and _DECIMAL.fullmatch(digits := carrier_id[7:].hex().encode()):
+        stem, first = carrier_id[:7], int(digits)
+        return [
+            (stem + bytes.fromhex(f"{(first + place) % 1_000_000:06}"), same) if place else (same,)
+            for place in places
+        ]
+    return [(same,) for _ in places]
 
 
 def show(protocol: str, carrier_id: bytes) -> str:

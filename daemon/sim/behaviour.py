@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from random import Random
 from typing import Annotated, Any
+from zlib import crc32
 
 import msgspec
 from msgspec import Meta, Struct
@@ -50,6 +51,10 @@ class Behaviour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Submits refused with `refuse_status`."""
     refuse_status: Status = 0
     """0: the protocol's code for a bad source number."""
+
+    bad_numbers: Share = 0.0
+    """Recipients that are refused, the same ones each time: a list with one of them is refused
+    whole, or in SMPP taken without them."""
 
     undelivered: Share = 0.0
     """Accepted submits whose report says they were not delivered."""
@@ -123,10 +128,11 @@ class Outcome(IntEnum):
 class Chances:
     """The draws of one node.  A share of zero draws nothing."""
 
-    __slots__ = ("_random", "_steps", "behaviour", "bends_reports")
+    __slots__ = ("_random", "_salt", "_steps", "behaviour", "bends_reports")
 
     def __init__(self, behaviour: Behaviour, seed: int | str) -> None:
         self._random = Random(seed)
+        self._salt = crc32(str(seed).encode())
         self.change(behaviour)
 
     def change(self, behaviour: Behaviour) -> None:
@@ -153,6 +159,11 @@ class Chances:
             if share:
                 total += share
                 self._steps.append((total, outcome))
+
+    def bad(self, to: str) -> bool:
+        """Whether this recipient is one of the bad ones."""
+        share = self.behaviour.bad_numbers
+        return share > 0.0 and crc32(to.encode(), self._salt) < share * 2**32
 
     def outcome(self) -> Outcome:
         if self._steps:

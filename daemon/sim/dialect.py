@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, cast
@@ -49,11 +49,20 @@ class Ids(Protocol):
         ...
 
 
+class PartlyTaken(Protocol):
+    """A session that can answer a list with yes but for some, each with its status."""
+
+    def answer_partly(
+        self, ticket: Any, carrier_id: bytes, refused: Sequence[tuple[str, int]]
+    ) -> None: ...
+
+
 class Quirks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Ways in which real gateways of one protocol differ; the session's class explains each."""
 
 
 class CmppQuirks(Quirks, frozen=True, kw_only=True):
+    same_id: bool = False
     report_60: bool = False
     udhi: Literal[1, 64] = 1
     prefix: Literal["", "86", "+86"] = ""
@@ -68,6 +77,7 @@ class SgipQuirks(Quirks, frozen=True, kw_only=True):
 
 
 class SmgpQuirks(Quirks, frozen=True, kw_only=True):
+    same_id: bool = False
     spelling: Literal["plain", "capital", "underscore"] = "plain"
     text_id: bool = False
     udhi: Literal[1, 64] | None = 1
@@ -91,6 +101,8 @@ class Dialect:
     """Submit: slower."""
     refusal: int
     """Submit: the source number is not allowed."""
+    bad_number: int
+    """Submit: a recipient's number is not allowed."""
     busy: int
     """Login: not now."""
     full: int
@@ -105,6 +117,8 @@ class Dialect:
     """Tell the session what was agreed with the account that logs in."""
     agreed: Callable[[int, str], dict[str, Any]] = lambda udhi, report_id: {"udhi": udhi}
     """The quirks behind an account's `udhi` and `report_id`."""
+    names_refused: bool = False
+    """Whether its sessions are PartlyTaken; else a list is refused whole."""
     keepalive: bool = True
     dials_back: bool = False
     """The gateway connects to the client to deliver."""
@@ -128,6 +142,10 @@ class Dialect:
     def bend(self, quirks: dict[str, Any]) -> dict[str, Any]:
         """These quirks as the session's keywords; raises msgspec.ValidationError."""
         return msgspec.structs.asdict(msgspec.convert(quirks, self.quirks))
+
+    def words(self, quirks: dict[str, Any]) -> dict[str, Any]:
+        """Those of `bend`'s that the session has to know."""
+        return {name: value for name, value in quirks.items() if name != "same_id"}
 
 
 class _Moments:
@@ -155,26 +173,33 @@ class _MadeIds:
     """Ids that the gateway makes from the time, its code and a counter.
 
     Reports and inbound messages count by themselves: at tens of thousands a second one counter of
-    16 bits would come round within its second.
+    16 bits would come round within its second.  A list's recipients have one id after the other, or
+    with `same_id` all the first.
     """
 
-    __slots__ = ("_deliveries", "_moments", "_submits")
+    __slots__ = ("_deliveries", "_moments", "_same", "_submits")
 
     def __init__(self, submits: _Maker, deliveries: _Maker) -> None:
         self._submits, self._deliveries = submits, deliveries
         self._moments = _Moments()
+        self._same = False
 
     def take(self, event: Submitted, at: float) -> tuple[bytes, ...]:
         moment = self._moments.at(at)
-        if len(event.to) == 1:
-            return (self._submits.next(moment),)
-        return tuple([self._submits.next(moment) for _ in event.to])
+        first = self._submits.next(moment)
+        others = len(event.to) - 1
+        if not others:
+            return (first,)
+        if self._same:
+            return (first,) * (1 + others)
+        return (first, *[self._submits.next(moment) for _ in range(others)])
 
     def identity(self, at: float) -> bytes:
         return self._deliveries.next(self._moments.at(at))
 
     def bend(self, quirks: dict[str, Any]) -> None:
         """They are octets, whatever a report makes of them."""
+        self._same = quirks["same_id"]
 
 
 class _SmgpMaker:
@@ -192,7 +217,7 @@ class _SmgpMaker:
         self._left = 1_000_000
 
     def next(self, moment: datetime) -> bytes:
-        if not self._left:
+        if self._left <= 0:
             self._renew()
         self._left -= 1
         return self._ids.next(moment)
@@ -280,6 +305,7 @@ DIALECTS: dict[str, Dialect] = {
     "cmpp": Dialect(
         throttle=8,
         refusal=10,
+        bad_number=13,
         busy=5,
         full=56,
         stranger=2,
@@ -293,6 +319,7 @@ DIALECTS: dict[str, Dialect] = {
     "sgip": Dialect(
         throttle=88,
         refusal=5,
+        bad_number=12,
         busy=11,
         full=3,
         stranger=1,
@@ -313,6 +340,7 @@ DIALECTS: dict[str, Dialect] = {
     "smgp": Dialect(
         throttle=1,
         refusal=46,
+        bad_number=47,
         busy=1,
         full=2,
         stranger=21,
@@ -327,6 +355,7 @@ DIALECTS: dict[str, Dialect] = {
     "smpp": Dialect(
         throttle=0x58,
         refusal=0x0A,
+        bad_number=0x0B,
         busy=0x0D,
         full=0x05,
         stranger=0x0F,
@@ -335,6 +364,7 @@ DIALECTS: dict[str, Dialect] = {
         ids=_SmppIds,
         knows=_smpp_knows,
         agreed=_smpp_agreed,
+        names_refused=True,
         intermediate="ENROUTE",
     ),
 }

@@ -314,7 +314,8 @@ class SimGateway:
     def _accept(self) -> Connection:
         some = next(iter(self.nodes.values()), None)
         limits = self._limits(some.behaviour if some is not None else Behaviour())
-        session = self.dialect.gateway(limits, self.clock, self._secret, **self._quirks)
+        words = self.dialect.words(self._quirks)
+        session = self.dialect.gateway(limits, self.clock, self._secret, **words)
         return Connection(self, session)
 
     def _reporting(self, node: Node) -> Connection:

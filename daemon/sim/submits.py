@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from protocols.events import Fate, Submitted
 from protocols.gateway import Report
@@ -13,16 +14,28 @@ from .agenda import Agenda
 from .behaviour import Outcome
 from .connection import Connection
 from .counts import Copy
-from .dialect import Dialect, Ids
+from .dialect import Dialect, Ids, PartlyTaken
 
 DROPPED = -1
 """Accepted and reported, not answered."""
 
 
+Refused = tuple[tuple[str, int], ...]
+"""Recipients of a list that was taken without them, and why."""
+
+
 class Answer:
     """An answer that leaves later; on a connection that is gone by then it does not count."""
 
-    __slots__ = ("carrier_id", "connection", "identities", "node", "status", "ticket")
+    __slots__ = (
+        "carrier_id",
+        "connection",
+        "identities",
+        "node",
+        "refused",
+        "status",
+        "ticket",
+    )
 
     def __init__(
         self,
@@ -32,20 +45,31 @@ class Answer:
         status: int,
         carrier_id: bytes,
         identities: tuple[int, ...],
+        refused: Refused,
     ) -> None:
         self.connection, self.node, self.ticket = connection, node, ticket
         self.status, self.carrier_id, self.identities = status, carrier_id, identities
+        self.refused = refused
 
     def due(self, now: float) -> None:
         connection = self.connection
         if connection.session.state is State.CLOSED:
             return
-        connection.session.answer(self.ticket, self.status, self.carrier_id)
+        _say(connection, self.ticket, self.status, self.carrier_id, self.refused)
         connection.answering += 1
         self.node.counts.answered += 1
         for identity in self.identities:
             self.node.account.reached.answered(identity)
         self.node.account.touch(connection)
+
+
+def _say(
+    connection: Connection, ticket: Any, status: int, carrier_id: bytes, refused: Refused
+) -> None:
+    if refused:
+        cast(PartlyTaken, connection.session).answer_partly(ticket, carrier_id, refused)
+    else:
+        connection.session.answer(ticket, status, carrier_id)
 
 
 class Desk:
@@ -66,6 +90,10 @@ class Desk:
         if connection.unanswered > counts.window_peak:
             counts.window_peak = connection.unanswered
         status = self._judge(node, event, now)
+        refused: Refused = ()
+        if status == 0 and behaviour.bad_numbers:
+            event, refused = self._pick_out(node, event)
+            status = 0 if event.to else refused[0][1]
         if status is None:
             counts.swallowed += 1
             connection.unanswered -= 1
@@ -74,9 +102,21 @@ class Desk:
             return
         delay = behaviour.delay + node.turn(now)
         if status == 0 or status == DROPPED:
-            self._accept(connection, node, event, now, delay, dropped=status == DROPPED)
+            dropped = status == DROPPED
+            self._accept(connection, node, event, refused, now, delay, dropped=dropped)
         else:
-            self._answer(connection, node, event, status, b"", (), now, delay)
+            self._answer(connection, node, event, status, b"", (), (), now, delay)
+
+    def _pick_out(self, node: Node, event: Submitted) -> tuple[Submitted, Refused]:
+        """Bad recipients, and the submit without them: of nobody where it is refused for them."""
+        bad = [to for to in event.to if node.chances.bad(to)]
+        if not bad:
+            return event, ()
+        good = tuple([to for to in event.to if to not in bad])
+        if not self.dialect.names_refused or not good:
+            node.counts.refused += 1
+            good = ()
+        return replace(event, to=good), tuple([(to, self.dialect.bad_number) for to in bad])
 
     def _judge(self, node: Node, event: Submitted, now: float) -> int | None:
         """The status to answer with, DROPPED, or None for no trace of it."""
@@ -111,6 +151,7 @@ class Desk:
         connection: Connection,
         node: Node,
         event: Submitted,
+        refused: Refused,
         now: float,
         delay: float,
         *,
@@ -131,7 +172,7 @@ class Desk:
                 node.account.reached.opened(identity)
         else:
             answered_by = carrier_ids[0]
-            self._answer(connection, node, event, 0, answered_by, identities, now, delay)
+            self._answer(connection, node, event, 0, answered_by, identities, refused, now, delay)
         if event.wants_report and not early:
             wait = delay + behaviour.report_delay + chances.jitter()
             self._report(connection, node, event, carrier_ids, now, wait)
@@ -170,12 +211,13 @@ class Desk:
         status: int,
         carrier_id: bytes,
         identities: tuple[int, ...],
+        refused: Refused,
         now: float,
         delay: float,
     ) -> None:
         reorder = node.behaviour.reorder
         if not (delay or reorder or connection.owner.mute):
-            connection.session.answer(event.ticket, status, carrier_id)
+            _say(connection, event.ticket, status, carrier_id, refused)
             connection.answering += 1
             node.counts.answered += 1
             for identity in identities:
@@ -183,7 +225,7 @@ class Desk:
             return
         for identity in identities:
             node.account.reached.opened(identity)
-        answer = Answer(connection, node, event.ticket, status, carrier_id, identities)
+        answer = Answer(connection, node, event.ticket, status, carrier_id, identities, refused)
         at = now + delay
         if reorder:
             self.agenda.squeeze(at, answer, node.chances.place(len(self.agenda.row(at))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import Any, Literal
 
@@ -105,6 +105,19 @@ class SmppGateway(SmppFrames, GatewaySession):
         if status:
             body = b"\0" if self._error_bodies else b""
         self._send(command | pdus.RESP, status, sequence, body)
+
+    def answer_partly(
+        self, ticket: Any, carrier_id: bytes, refused: Sequence[tuple[str, int]]
+    ) -> None:
+        """Answer a submit_multi with yes but for these recipients, each with its status."""
+        if self.state not in (State.BOUND, State.CLOSING):
+            return
+        command, sequence = ticket
+        failures = tuple([pdus.Failure(0, 0, to, fault) for to, fault in refused])
+        body = pdus.SubmitMultiResp(
+            message_id=carrier_id.decode("latin-1"), unsuccess_sme=failures
+        ).encode()
+        self._send(command | pdus.RESP, status.ROK, sequence, body)
 
     def report(
         self, tag: Any, report: Report, now: float, *, identity: bytes | None = None

@@ -77,3 +77,36 @@ def test_only_the_agreed_form_needs_no_recipient_as_witness() -> None:
     assert ids.smpp_keys(b"10", "decimal")[0][0] == b"a"
     assert ids.smpp_keys(b"10", "hex")[0][0] == b"16"
     assert set(keys) == {b"10", b"a", b"16"}
+
+
+def test_cmpp_and_smgp_count_on_within_the_sequence_and_may_repeat_the_first() -> None:
+    first = bytes.fromhex("b8f3be40000ffffe")
+    assert ids.list_keys("cmpp", first, range(4)) == [
+        (first,),
+        (bytes.fromhex("b8f3be40000fffff"), first),
+        (bytes.fromhex("b8f3be40000f0000"), first),
+        (bytes.fromhex("b8f3be40000f0001"), first),
+    ]
+    first = bytes.fromhex("01006111221830999998")
+    assert ids.list_keys("smgp", first, (0, 1, 2)) == [
+        (first,),
+        (bytes.fromhex("01006111221830999999"), first),
+        (bytes.fromhex("01006111221830000000"), first),
+    ]
+
+
+def test_an_smgp_id_that_is_no_number_is_that_of_all() -> None:
+    first = bytes.fromhex("6495c36ac4ea6b00000b")
+    assert ids.list_keys("smgp", first, (0, 1)) == [(first,), (first,)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "carrier_id", "key"),
+    [
+        ("sgip", bytes(4) + b"\1" * 8, b"\1" * 8),
+        ("smpp", b"004F2A", b"4f2a"),
+        ("cmpp", b"odd", b"odd"),
+    ],
+)
+def test_elsewhere_all_of_a_list_have_one_id(protocol: str, carrier_id: bytes, key: bytes) -> None:
+    assert ids.list_keys(protocol, carrier_id, range(3)) == [(key,)] * 3

@@ -182,12 +182,21 @@ class Turns:
         if urgent_only:
             return None
         if bulk is not None and (normal is None or self._since_bulk >= BULK_SHARE - 1):
-            self._since_bulk = 0
+            self._since_bulk = max(0, self._since_bulk - BULK_SHARE + 1)
             return bulk.pop(BULK), bulk
         if normal is not None:
-            self._since_bulk += 1
+            since = self._since_bulk + 1
+            # What was not there has missed nothing.
+            self._since_bulk = since if bulk is not None else min(since, BULK_SHARE - 1)
             return normal.pop(NORMAL), normal
         return None
+
+    def more(self, lane: int, count: int, sources: Sequence[Lanes]) -> None:
+        """So many of a lane went along with what `next` gave last, and count as well."""
+        if lane == NORMAL and any(source.lanes[BULK] for source in sources):
+            self._since_bulk += count
+        elif lane == BULK and any(source.lanes[NORMAL] for source in sources):
+            self._since_bulk -= count * (BULK_SHARE - 1)
 
     def undo(self) -> None:
         """What `next` gave last goes back, and its turn was none."""

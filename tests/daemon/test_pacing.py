@@ -136,3 +136,72 @@ def test_another_rate_counts_from_now_on() -> None:
     pacer.change(10, 1)
     assert pacer.ready(1.0) == 0
     assert sum(count for _, count in spend(pacer, [1.0 + 0.1 * n for n in range(1, 11)])) <= 10
+
+
+WISHES = st.lists(st.tuples(st.floats(0.0, 0.7), st.integers(1, 99)), max_size=60)
+"""Pauses, and how many parts are to go at once after each: one, or a list."""
+
+
+def written(pacer: Pacer, start: float, wishes: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Each goes as soon as it may, whatever waits behind it."""
+    now, wrote = start, []
+    for pause, count in wishes:
+        now += pause
+        size = min(count, pacer.largest)
+        while not pacer.fits(size, now):
+            at = pacer.next_at(now, size)
+            assert at > now, "who is told `now` again and again would spin"
+            now = at
+        pacer.take(size, now)
+        wrote.append((now, size))
+    return wrote
+
+
+@given(RATES, STARTS, WISHES)
+def test_a_list_counts_with_every_recipient(
+    rate: float, start: float, wishes: list[tuple[float, int]]
+) -> None:
+    wrote = written(Pacer(rate, rate / 10, start), start, wishes)
+    for first, _ in wrote:
+        assert sum(n for at, n in wrote if first <= at < first + 1.0 - 1e-6) <= max(1, rate)
+
+
+@given(
+    st.sampled_from([10, 60, 200, 999]),
+    WISHES,
+    st.lists(st.floats(0.0, 0.049), min_size=60, max_size=60),
+)
+def test_a_gateway_that_gets_lists_late_counts_no_more_than_five_percent_above_the_rate(
+    rate: int, wishes: list[tuple[float, int]], late: list[float]
+) -> None:
+    wrote = written(Pacer(rate, rate / 10, 0.0), 0.0, wishes)
+    came: list[tuple[float, int]] = []
+    for (at, count), jitter in zip(wrote, late, strict=False):
+        came.append((max(at + jitter, came[-1][0] if came else 0.0), count))
+    for first, _ in came:
+        most = sum(count for at, count in came if first <= at < first + 1.0 - 1e-6)
+        assert most <= rate * 1.05 + 1
+
+
+@pytest.mark.parametrize(("rate", "size"), [(10, 10), (40, 20), (200, 10), (200, 99), (5000, 99)])
+def test_lists_use_the_rate(rate: int, size: int) -> None:
+    wrote = written(Pacer(rate, rate / 10, 100.0), 100.0, [(0.0, size)] * (10 * rate // size))
+    took = wrote[-1][0] - 100.0
+    assert 10 - size / rate - 0.1 <= took <= 10 * 1.06 + 0.1
+
+
+def test_what_is_claimed_ahead_waits_until_a_lists_credit_is_nearly_paid_back() -> None:
+    pacer = Pacer(100, 10, 0.0)
+    assert pacer.fits(99, 10.0)
+    pacer.take(99, 10.0)
+    assert pacer.soon(0.02, 10.5) == 0
+    assert pacer.soon(0.02, 10.93) > 0
+
+
+def test_no_list_is_larger_than_a_second_of_the_pace_as_it_is() -> None:
+    pacer = Pacer(100, 10, 0.0)
+    assert pacer.largest == 100
+    pacer.ready(1.0)
+    pacer.slowed(30.0, 1.0)
+    assert pacer.largest == 30
+    assert Pacer(0.5, 0.1, 0.0).largest == 1

@@ -73,6 +73,31 @@ def test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between() 
     assert found.count(Lane.BULK) == 10
 
 
+@pytest.mark.parametrize(("normal", "bulk"), [(99, 1), (1, 99), (20, 20), (7, 3), (1, 1)])
+def test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have(normal: int, bulk: int) -> None:
+    lanes, turns = filled([Lane.NORMAL] * 1000 + [Lane.BULK] * 1000), Turns()
+    sizes = {Lane.NORMAL: normal, Lane.BULK: bulk}
+    counts = {Lane.NORMAL: 0, Lane.BULK: 0}
+    while sum(counts.values()) < 20_000:
+        found = turns.next([lanes])
+        assert found is not None
+        lane = Lane(found[0].lane)
+        lanes.append(message(0, lane))  # it never runs out
+        turns.more(lane, sizes[lane] - 1, [lanes])
+        counts[lane] += sizes[lane]
+    assert counts[Lane.BULK] / sum(counts.values()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_what_was_alone_owes_nothing_when_the_other_comes() -> None:
+    lanes, turns = filled([Lane.BULK] * 3), Turns()
+    for _ in range(3):
+        assert turns.next([lanes]) is not None
+        turns.more(Lane.BULK, 98, [lanes])
+    both = filled([Lane.NORMAL] * 20 + [Lane.BULK] * 20)
+    found = [one[0].lane for _ in range(20) if (one := turns.next([both])) is not None]
+    assert found.count(Lane.BULK) == 2
+
+
 def test_what_is_put_back_is_next_of_its_lane() -> None:
     lanes = filled([Lane.NORMAL, Lane.NORMAL])
     first = lanes.pop(Lane.NORMAL)

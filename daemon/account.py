@@ -17,6 +17,7 @@ from typing import Protocol
 
 from protocols.text.references import References
 
+from . import lists
 from .config import Account as Settings
 from .link import Link
 from .model import LANES, UNSENT, WRITTEN, Message, Part
@@ -27,6 +28,9 @@ from .window import Window
 
 CLAIM_AHEAD = 0.02
 """Seconds: a claim needs about one commit until it may be written."""
+
+ONE_ANSWER = 0.01
+"""Seconds within which what comes of one answer is done."""
 
 Claimed = list[tuple[Link, Message, list[Part]]]
 
@@ -79,6 +83,8 @@ class Account:
         self.bound = Lanes()
         """Messages that were written here before and have parts to write again."""
         self._later: list[tuple[float, int, Message]] = []
+        self._spread: tuple[int, float, float] = (0, 0.0, 0.0)
+        """The last job that had to wait, when that was, and until when: a list comes back whole."""
         self._order = count()
         self._turn = 0
         self._turns = Turns()
@@ -129,7 +135,10 @@ class Account:
             return  # what waits takes all its parts along
         if delay > 0:
             message.later = True
-            due = now + delay * random.uniform(0.8, 1.2)
+            seq, at, due = self._spread
+            if seq != message.job.seq or now > at + ONE_ANSWER:
+                due = now + delay * random.uniform(0.8, 1.2)
+                self._spread = (message.job.seq, now, due)
             heapq.heappush(self._later, (due, next(self._order), message))
             self._arm(due)
         else:
@@ -191,20 +200,21 @@ class Account:
             return
         if self.has_waiting() and (slots := self._slots()) > 0:
             soon = self.pacer.soon(CLAIM_AHEAD, now)
-            budget = min(slots, soon - sum(link.reserved for link in self.links))
+            most = slots * self.settings.max_destinations
+            budget = min(most, soon - sum(link.reserved for link in self.links))
             claimed: Claimed = []
             if budget > 0:
-                self._deal_out(links, budget, now, claimed)
+                self._deal_out(links, budget, slots, now, claimed)
             else:
                 # Urgent ones go before what is claimed and not written.
-                budget = min(slots, soon - sum(link.reserved_urgent for link in self.links))
-                self._deal_out(links, budget, now, claimed, urgent_only=True)
+                budget = min(most, soon - sum(link.reserved_urgent for link in self.links))
+                self._deal_out(links, budget, slots, now, claimed, urgent_only=True)
             if claimed:
                 self.desk.claim(claimed)
         self._refill()
 
     def _slots(self) -> int:
-        """How many parts may be dealt out, for what the loss of this machine may cost.
+        """How many submits may be dealt out, for what the loss of this machine may cost.
 
         An answer that other daemons do not know of yet keeps its place in the window: what is sent
         again by the daemon that takes over is then no more than the window (contract section 6.1).
@@ -212,20 +222,24 @@ class Account:
         if not self.untold:
             return sys.maxsize
         windows = sum(link.session.limits.window for link in self.links)
-        out = sum(link.session.unanswered + link.reserved for link in self.links)
+        out = sum(link.session.unanswered + link.places for link in self.links)
         return windows - self.untold - out
 
     def _deal_out(
         self,
         links: Sequence[Link],
         budget: int,
+        slots: int,
         now: float,
         claimed: Claimed,
         *,
         urgent_only: bool = False,
     ) -> None:
-        """Deal to the links in turn; the last message may have more parts than `budget`."""
+        """Deal to the links in turn: at most `budget` parts in `slots` submits, but for the last
+        message or list, which may have more.
+        """
         places = len(links)
+        lists_allowed = self.settings.max_destinations > 1
         share = -(-budget // places)
         self._turn += 1
         for place in range(places):
@@ -234,7 +248,7 @@ class Account:
             allowed = min(share, budget)
             empty = link.session.unanswered + link.reserved == 0
             sources = self._sources(link)
-            while room > 0 and allowed > 0:
+            while room > 0 and allowed > 0 and slots > 0:
                 found = self._turns.next(sources, urgent_only=urgent_only)
                 if found is None:
                     break
@@ -247,6 +261,7 @@ class Account:
                     self._turns.undo()
                     break
                 empty = False
+                followers = self._followers(message, source, sources) if lists_allowed else ()
                 link.reserve(message, len(parts))
                 message.link = link
                 message.out += len(parts)
@@ -254,8 +269,40 @@ class Account:
                     part.state = WRITTEN
                 claimed.append((link, message, parts))
                 room -= len(parts)
+                slots -= len(parts)
                 allowed -= len(parts)
                 budget -= len(parts)
+                if followers:
+                    self._claim_along(link, followers, claimed)
+                    allowed -= len(followers)
+                    budget -= len(followers)
+
+    def _followers(
+        self, first: Message, source: Lanes, sources: Sequence[Lanes]
+    ) -> Sequence[Message]:
+        """What makes one list with a message that is about to be claimed."""
+        most = min(self.settings.max_destinations, self.pacer.largest)
+        found: list[Message] = []
+        if most < 2 or len(first.parts) != 1 or not lists.may_join(first):
+            return found
+        for message in lists.followers(first, source):
+            if self.desk.still_wanted(message):
+                lists.join(message, self.name)
+                found.append(message)
+            if len(found) == most - 1:
+                break
+        if found:
+            lists.bind(first, found)
+            self._turns.more(first.lane, len(found), sources)
+        return found
+
+    def _claim_along(self, link: Link, followers: Sequence[Message], claimed: Claimed) -> None:
+        for message in followers:
+            link.reserve(message, 1)
+            message.link = link
+            message.out += 1
+            message.parts[0].state = WRITTEN
+            claimed.append((link, message, message.parts))
 
     def _sources(self, link: Link) -> list[Lanes]:
         """Where messages for a link come from; routes take turns."""
@@ -291,7 +338,7 @@ class Account:
         waiting = self.has_waiting()
         takable = waiting and any(link.room(now) > 0 for link in links)
         if writable or takable:
-            at = self.pacer.next_at(now)
+            at = self.pacer.next_at(now, self._next_size())
             if at > now:
                 self._arm(at)
         elif waiting and any(link.ramping for link in links):
@@ -301,6 +348,13 @@ class Account:
             for link in links:
                 if now < link.paused_until:
                     self._arm(link.paused_until)
+
+    def _next_size(self) -> int:
+        """Parts that have to be allowed at once for anything more to be written."""
+        if self.settings.max_destinations == 1:
+            return 1
+        sizes = [link.next_size for link in self.links if link.has_ready]
+        return min(sizes, default=1)
 
     def _arm(self, at: float) -> None:
         loop = asyncio.get_running_loop()
@@ -360,10 +414,16 @@ class Account:
         """Answers stay slow at a node though its window was cut.  When they do at all nodes, the
         pace is cut to what goes through; returns whether it was.
         """
-        windows = [self.windows[name] for name in {link.label for link in self.takers()}]
+        takers = self.takers()
+        windows = [self.windows[name] for name in {link.label for link in takers}]
         if not all(now < window.slow_until for window in windows):
             return False
-        return self.pacer.slowed(sum(window.pace for window in windows), now)
+        pace = sum(window.pace for window in windows)
+        if self.settings.max_destinations > 1:
+            # Windows count submits, the pace counts recipients.
+            tags = [tag for link in takers for tag in link.session.tags()]
+            pace *= sum(map(lists.size, tags)) / len(tags) if tags else 1.0
+        return self.pacer.slowed(pace, now)
 
     def left(self, link: Link) -> list[Message]:
         """The link is gone; what it was to write goes back to wait.

@@ -7,13 +7,19 @@ publish, reports to acknowledge, offsets to move) goes along.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from protocols import ids
 
+from . import lists
 from .ledger import Entries, Event
 from .model import Message, pack_life
+
+WITH_RECIPIENT = 0
+"""In place of the part's number: the id is that of a list, and names its one part only together
+with the recipient.
+"""
 
 Tell = Callable[[Message, bytes], Event]
 """The record that tells other daemons of a message and its life."""
@@ -24,7 +30,17 @@ Report = Callable[[Message], Event]
 class Changes:
     """`then` are called once all of it would survive a power cut."""
 
-    __slots__ = ("answered", "entries", "receipts", "reports", "safe", "tells", "then", "touched")
+    __slots__ = (
+        "answered",
+        "entries",
+        "receipts",
+        "reports",
+        "safe",
+        "tells",
+        "then",
+        "touched",
+        "untold",
+    )
 
     def __init__(self) -> None:
         self.entries = Entries()
@@ -39,6 +55,8 @@ class Changes:
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
         """Messages of which every part was answered now."""
+        self.untold: dict[Any, int] = {}
+        """How many submits these were, by account."""
         self.receipts: list[tuple[Any, Any]] = []
         """Connection and receipt of every report and inbound message to acknowledge."""
         self.then: list[Callable[[], None]] = []
@@ -48,9 +66,21 @@ class Changes:
 
     def carrier_id(self, message: Message, part: int, protocol: str, carrier_id: bytes) -> None:
         """A report may name this part so from now on."""
-        if message.account is not None:
-            key = ids.key(protocol, carrier_id)
-            self.entries.carrier_ids.append((message.account, key, message.mid, part))
+        if message.account is None:
+            return
+        if message.lists:
+            for key, exact in lists.keys(message, protocol, carrier_id):
+                number = part if exact else WITH_RECIPIENT
+                self.entries.carrier_ids.append((message.account, key, message.mid, number))
+            return
+        key = ids.key(protocol, carrier_id)
+        self.entries.carrier_ids.append((message.account, key, message.mid, part))
+
+    def member_keys(self, message: Message, keys: Iterable[bytes]) -> None:
+        """A report may name the one part of a message so from now on, with its recipient."""
+        rows, account, mid = self.entries.carrier_ids, message.account, message.mid
+        if account is not None:
+            rows += [(account, key, mid, WITH_RECIPIENT) for key in keys]
 
     def event(self, topic: str, record: tuple[bytes | None, bytes]) -> None:
         self.entries.events.append((topic, record[0], record[1]))

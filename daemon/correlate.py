@@ -23,6 +23,10 @@ KEEP_EARLY = 600.0
 """Seconds that a report waits for its answer."""
 
 
+Where = tuple[str, bytes, str]
+"""Account, first key and recipient of a report: one key may be that of a whole list."""
+
+
 class Early(msgspec.Struct):
     """A report that came before its answer; `keys` as in `events.Reported`."""
 
@@ -44,17 +48,23 @@ class Early(msgspec.Struct):
     in doubt later says nothing.
     """
 
+    @property
+    def where(self) -> Where:
+        """What it goes by; nothing else waits under the same."""
+        return self.account, self.keys[0], self.to
+
 
 class Correlate:
     """`evict(message)` is told of a message that memory lets go of because it was long ago."""
 
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
-        self._parts: dict[tuple[str, bytes], Place] = {}
-        self._kept: dict[tuple[str, bytes], Early] = {}
-        """By first key, in the order of coming."""
-        self._early: dict[tuple[str, bytes], Early] = {}
-        """By every key."""
+        self._parts: dict[tuple[str, bytes] | tuple[str, bytes, str], Place] = {}
+        """By account and key; members of a list by account, key and recipient."""
+        self._kept: dict[Where, Early] = {}
+        """In the order of coming."""
+        self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
+        """By every key, then by recipient: a list has one key for all."""
         self._early_to: dict[tuple[str, str], list[Early]] = {}
         """By account and recipient."""
         self._young: deque[Early] = deque()
@@ -71,11 +81,18 @@ class Correlate:
         if len(self._parts) > MOST_RECENT:
             self._evict(self._parts.pop(next(iter(self._parts)))[0])
 
-    def forget(self, account: str, key: bytes, part: Part) -> None:
-        """The part's verdict is known; the ledger still knows the key."""
-        place = self._parts.get((account, key))
+    def register_member(self, account: str, key: bytes, message: Message, part: Part) -> None:
+        """`part` will be reported under `key` and its recipient, others under `key` and theirs."""
+        self._parts[account, key, message.to] = (message, part)
+        if len(self._parts) > MOST_RECENT:
+            self._evict(self._parts.pop(next(iter(self._parts)))[0])
+
+    def forget(self, account: str, key: bytes, part: Part, to: str | None = None) -> None:
+        """The part's verdict is known; the ledger still knows the key.  `to` for a member."""
+        where = (account, key) if to is None else (account, key, to)
+        place = self._parts.get(where)
         if place is not None and place[1] is part:
-            del self._parts[account, key]
+            del self._parts[where]
 
     # Reports
 
@@ -83,6 +100,10 @@ class Correlate:
         """The part in memory that a report is about; those past `exact` need the recipient."""
         for number, key in enumerate(keys):
             place = self._parts.get((account, key))
+            if place is None or place[0].to != to:
+                member = self._parts.get((account, key, to))
+                if member is not None:
+                    return member
             if place is not None and (number < exact or place[0].to == to):
                 return place
         return None
@@ -94,47 +115,63 @@ class Correlate:
         where = (early.account, early.to)
         if len(self._doubts.get(where, ())) > 1:
             early.ambiguous = True
-        if (before := self._kept.get((early.account, early.keys[0]))) is not None:
+        if (before := self._kept.get(early.where)) is not None:
             self.drop(before)
-        self._kept[early.account, early.keys[0]] = early
+        self._kept[early.where] = early
         for key in early.keys:
-            self._early[early.account, key] = early
+            self._early.setdefault((early.account, key), {})[early.to] = early
         self._early_to.setdefault(where, []).append(early)
         if not (early.counted and early.passed):
             self._young.append(early)
         if len(self._kept) > MOST_EARLY:
             self.drop(next(iter(self._kept.values())))
 
-    def early(self, account: str, key: bytes, to: str) -> Early | None:
-        """The report that waited for this answer, if one did."""
+    @property
+    def has_early(self) -> bool:
+        """Whether any report waits for its answer."""
+        return bool(self._early)
+
+    def early(self, account: str, key: bytes, to: str, *, member: bool = False) -> Early | None:
+        """The report that waited for this answer, if one did; of a `member` under its recipient."""
         if not self._early:
             return None
-        early = self._early.get((account, key))
-        if early is None or (early.keys.index(key) >= early.exact and early.to != to):
+        found = self._early.get((account, key))
+        if found is None:
             return None
+        early = found.get(to)
+        if early is None:
+            # The id alone is enough, but not where it is said of several.
+            if member or len(found) > 1:
+                return None
+            (early,) = found.values()
+            if early.keys.index(key) >= early.exact:
+                return None
         self.drop(early)
         return early
 
     def drop(self, early: Early) -> None:
         if not self.keeps(early):
             return
-        del self._kept[early.account, early.keys[0]]
+        del self._kept[early.where]
         where = (early.account, early.to)
         same = self._early_to[where]
         same.remove(early)
         if not same:
             del self._early_to[where]
         for key in early.keys:
-            if self._early.get((early.account, key)) is early:
-                del self._early[early.account, key]
+            found = self._early.get((early.account, key))
+            if found is not None and found.get(early.to) is early:
+                del found[early.to]
+                if not found:
+                    del self._early[early.account, key]
 
     def keeps(self, early: Early) -> bool:
         """Whether it still waits."""
-        return self._kept.get((early.account, early.keys[0])) is early
+        return self._kept.get(early.where) is early
 
-    def keeps_any(self, account: str, key: bytes) -> bool:
-        """Whether a report with this first key waits."""
-        return (account, key) in self._kept
+    def keeps_any(self, where: Where) -> bool:
+        """Whether a report that goes by this waits."""
+        return where in self._kept
 
     def waiting(self) -> list[Early]:
         """All that are kept, oldest first."""

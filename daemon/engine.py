@@ -25,6 +25,7 @@ from protocols.events import (
     Unanswered,
 )
 
+from . import lists
 from .account import Account, Claimed
 from .alarms import Alarms
 from .changelog import Teller
@@ -35,7 +36,9 @@ from .correlate import Correlate
 from .homes import Homes
 from .ledger import Ledger
 from .link import Link
+from .lists import ListWrite, Member
 from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, State, Write
+from .numbers.normalise import folded
 from .offsets import Offsets
 from .queues import RouteQueue
 from .reports import Reports
@@ -191,8 +194,18 @@ class Engine:
                 self.tally.first_written(m, at)
             if write.carrier_id is not None:
                 write.part.written_id = write.carrier_id
+                if write.place is not None:
+                    assert isinstance(write, Member), "only these have a place"
+                    m.lists += ((write.place, write.carrier_id),)
+                    [write.keys] = ids.list_keys(account.protocol, write.carrier_id, (write.place,))
+                    self._register_member(account, write)
+                    continue
                 key = ids.key(account.protocol, write.carrier_id)
                 self.correlate.register(account.name, key, m, write.part)
+
+    def _register_member(self, account: Account, write: Write) -> None:
+        for key in write.keys:
+            self.correlate.register_member(account.name, key, write.message, write.part)
 
     def may_write(self, message: Message, part: Part) -> bool:
         m = message
@@ -324,8 +337,8 @@ class Engine:
         self.open.pop(message.mid, None)
         if message.queued is not None:
             message.queued.died(message)
-        for account, key, part in self._keys(message):
-            self.correlate.forget(account, key, part)
+        for account, key, part, exact in self._keys(message):
+            self.correlate.forget(account, key, part, None if exact else message.to)
 
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest."""
@@ -347,22 +360,35 @@ class Engine:
             # Some of it was written and the rest waited in the ledger: it waits here now.
             account.bound.append(message)
             account.nudge()
-        for name, key, part in self._keys(message):
-            self.correlate.register(name, key, message, part)
+        for name, key, part, exact in self._keys(message):
+            if exact:
+                self.correlate.register(name, key, message, part)
+            else:
+                self.correlate.register_member(name, key, message, part)
 
-    def _keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
-        """What reports about a message are matched by."""
+    def _keys(self, message: Message) -> list[tuple[str, bytes, Part, bool]]:
+        """What reports about a message are matched by; False where they need the recipient, too."""
         account = self.accounts.get(message.account or "")
-        found: list[tuple[str, bytes, Part]] = []
+        found: list[tuple[str, bytes, Part, bool]] = []
         if account is None:
             return found
         name, protocol = account.name, account.protocol
+        if message.lists:
+            [part] = message.parts
+            known = {
+                carrier_id for carrier_id in (*part.carrier_ids, part.written_id) if carrier_id
+            }
+            return [
+                (name, key, part, exact)
+                for carrier_id in known
+                for key, exact in lists.keys(message, protocol, carrier_id)
+            ]
         for part in message.parts:
             for carrier_id in part.carrier_ids:
                 if carrier_id:
-                    found.append((name, ids.key(protocol, carrier_id), part))
+                    found.append((name, ids.key(protocol, carrier_id), part, True))
             if part.written_id:
-                found.append((name, ids.key(protocol, part.written_id), part))
+                found.append((name, ids.key(protocol, part.written_id), part, True))
         return found
 
     # Writing down
@@ -397,7 +423,7 @@ class Engine:
             if not m.final:
                 self.alarms.push(m.wake, m.mid)
         if c.answered and self.teller is not None:
-            self._untold(c.answered, 1)
+            self._note_untold(c)
         if gone:
             c.then.append(partial(self._forget, gone))
         c.entries.unclaims += self.claims.done()
@@ -478,17 +504,24 @@ class Engine:
         """Do what waited for the broker to have these changes."""
         if c.receipts:
             self._acknowledge(c.receipts)
-        if c.answered and self.teller is not None:
-            self._untold(c.answered, -1)
+        for account, submits in c.untold.items():
+            account.untold -= submits
+            account.nudge()
 
-    def _untold(self, messages: Sequence[Message], sign: int) -> None:
-        for message in messages:
+    def _note_untold(self, c: Changes) -> None:
+        """Other daemons do not know of these answers yet."""
+        of_lists: set[bytes] = set()
+        for message in c.answered:
             account = self.accounts.get(message.account or "")
             if account is None:
                 continue
-            account.untold += sign * len(message.parts)
-            if sign < 0:
-                account.nudge()
+            if message.lists and (carrier_id := lists.answered_in(message)) is not None:
+                if carrier_id in of_lists:
+                    continue  # all of a list had one place in the window
+                of_lists.add(carrier_id)
+            submits = len(message.parts)
+            account.untold += submits
+            c.untold[account] = c.untold.get(account, 0) + submits
 
     def _acknowledge(self, receipts: Sequence[tuple[Link, Any]]) -> None:
         by_link: dict[Link, list[Any]] = {}
@@ -536,19 +569,17 @@ class Engine:
     def _accepted(
         self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes
     ) -> None:
-        write: Write = event.tag
+        tag = event.tag
+        if type(tag) is ListWrite:
+            self._list_accepted(account, link, event, now, at, c)
+            return
+        write: Write = tag
         self.tally.submits[account.name, write.node, "ok"] += 1
         if link.answers is not None:
             link.answers.observe(now - write.at)
         link.answered(write.at, took=True)
         if link.window.answered(write.at, now) and account.slowed(now):
-            log.warning(
-                "answers stay slow",
-                account=account.name,
-                node=write.node,
-                seconds=round(link.window.latency, 3),
-                pace=round(account.pacer.pace),
-            )
+            self._stays_slow(account, link)
         self.settle.accepted(write, event.carrier_id, at, c)
         if not event.carrier_id:
             # SMPP: a yes without an id.  Its report can only be guessed.
@@ -560,14 +591,68 @@ class Engine:
         if early is not None:
             self.reports.matched(write.message, write.part, early, at, c)
 
+    def _list_accepted(
+        self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes
+    ) -> None:
+        """A list was taken, all of it or without some; each member has its own verdict."""
+        tag: ListWrite = event.tag
+        refused = {folded(each.to): each for each in event.refused}
+        tag.goes_by(account.protocol, event.carrier_id)
+        if link.answers is not None:
+            link.answers.observe_list(now - tag.at, len(tag.writes))
+        link.answered(tag.at, took=True)
+        if link.window.answered(tag.at, now) and account.slowed(now):
+            self._stays_slow(account, link)
+        taken = 0
+        for write in tag.writes:
+            refusal = refused.pop(write.message.to, None) if refused else None
+            if refusal is not None:
+                outcome = "throttled" if refusal.throttled else "refused"
+                self.tally.submits[account.name, write.node, outcome] += 1
+                self.settle.rejected(write, refusal.code, refusal.throttled, at, c)
+                continue
+            taken += 1
+            self.settle.accepted(write, event.carrier_id, at, c)
+            if not event.carrier_id:
+                continue
+            if not write.message.final:
+                self._register_member(account, write)
+            if self.correlate.has_early:
+                self._met_early(account, write, at, c)
+        self.tally.submits[account.name, tag.node, "ok"] += taken
+        if refused:
+            log.warning(
+                "refused recipients that are not in the list",
+                account=account.name,
+                node=tag.node,
+                recipients=len(refused),
+            )
+
+    def _met_early(self, account: Account, write: Write, at: float, c: Changes) -> None:
+        """The member's report may have come before the answer to its list."""
+        for key in write.keys:
+            early = self.correlate.early(account.name, key, write.message.to, member=True)
+            if early is not None:
+                self.reports.matched(write.message, write.part, early, at, c)
+
+    def _stays_slow(self, account: Account, link: Link) -> None:
+        log.warning(
+            "answers stay slow",
+            account=account.name,
+            node=link.label,
+            seconds=round(link.window.latency, 3),
+            pace=round(account.pacer.pace),
+        )
+
     def _rejected(
         self, account: Account, link: Link, event: Rejected, now: float, at: float, c: Changes
     ) -> None:
-        write: Write = event.tag
+        write: Write | ListWrite = event.tag
+        writes = write.writes if isinstance(write, ListWrite) else [write]
         outcome = "throttled" if event.throttled else "refused"
-        self.tally.submits[account.name, write.node, outcome] += 1
+        self.tally.submits[account.name, write.node, outcome] += len(writes)
         if link.answers is not None:
-            link.answers.observe(now - write.at)
+            link.answers.observe_list(now - write.at, len(writes))
         link.answered(write.at, took=False)
         if event.throttled and link.throttled(write.at, now):
             # One node's trouble is not the account's while others go on.
@@ -579,13 +664,16 @@ class Engine:
                     node=write.node,
                     pace=round(account.pacer.pace),
                 )
-        self.settle.rejected(write, event.code, event.throttled, at, c)
+        listed = len(writes) > 1
+        for each in writes:
+            self.settle.rejected(each, event.code, event.throttled, at, c, listed=listed)
 
     def _unanswered(self, account: Account, event: Unanswered, at: float, c: Changes) -> None:
-        write: Write = event.tag
-        if write.open:
-            self.tally.submits[account.name, write.node, "unanswered"] += 1
-        self.settle.unanswered(write, at, c)
+        tag: Write | ListWrite = event.tag
+        for write in tag.writes if isinstance(tag, ListWrite) else (tag,):
+            if write.open:
+                self.tally.submits[account.name, write.node, "unanswered"] += 1
+            self.settle.unanswered(write, at, c)
 
     def refuse(self, message: Message, code: str) -> None:
         """Refuse it before the wire."""

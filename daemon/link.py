@@ -14,6 +14,7 @@ import math
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Protocol, cast
 
 from protocols.errors import EncodeError
@@ -21,6 +22,7 @@ from protocols.events import Closed, Event
 from protocols.session import BOUND, Session, State
 
 from .jobs import URGENT
+from .lists import Claimed, ListWrite, wire
 from .model import Message, Part, Place, Write
 from .pacing import Pacer
 from .queues import Lanes
@@ -79,6 +81,8 @@ class Link(asyncio.Protocol):
         """How many may be unanswered now; the links of a node share one."""
         self.reserved = 0
         """Parts claimed for this link and not written yet."""
+        self.spared = 0
+        """Places in the window that these need less, because they leave in lists."""
         self.reserved_urgent = 0
         """Those of them that are urgent: nothing else is written before them."""
         self.again = Lanes()
@@ -136,7 +140,7 @@ class Link(asyncio.Protocol):
         if self.room(now) > 0:
             return None
         backs_off = self.limit(now) < self.session.limits.window
-        return "throttled" if backs_off and self.session.room > self.reserved else "window"
+        return "throttled" if backs_off and self.session.room > self.places else "window"
 
     def room(self, now: float) -> int:
         """How many more parts may be claimed for this link."""
@@ -153,11 +157,25 @@ class Link(asyncio.Protocol):
             else:
                 allowed = max(1, int(full * share)) if self.answered_since_bound else 1
                 room = min(room, allowed - self.session.unanswered)
-        return room - self.reserved
+        return room - self.reserved + self.spared
+
+    @property
+    def places(self) -> int:
+        """Places in the window that are claimed and not taken yet."""
+        return self.reserved - self.spared
 
     @property
     def has_ready(self) -> bool:
         return any(self.ready)
+
+    @property
+    def next_size(self) -> int:
+        """How many parts the next write needs to be allowed: those of a list go together."""
+        for lane in self.ready:
+            if lane:
+                listed = lane[0][0].listed
+                return 1 if listed is None else int(listed.size)
+        return 1
 
     # What the owner does
 
@@ -180,6 +198,9 @@ class Link(asyncio.Protocol):
     def reserve(self, message: Message, parts: int) -> None:
         """So many parts are claimed for this link; less than none when they are given up."""
         self.reserved += parts
+        listed = message.listed
+        if listed is not None and listed.first is not message:
+            self.spared += parts
         if message.lane == URGENT:
             self.reserved_urgent += parts
 
@@ -205,9 +226,15 @@ class Link(asyncio.Protocol):
         if most < 1:
             return
         written: list[Write] = []
+        paced = 0  # how many of them the pacer knows of
         for lane in self.ready:
             while lane and len(written) < most:
                 message, part = lane.popleft()
+                if message.listed is not None:
+                    lane.appendleft((message, part))
+                    most = self._flush_list(lane, message.listed, written, paced, now)
+                    paced = len(written)
+                    continue
                 self.reserve(message, -1)
                 if not self.owner.may_write(message, part):
                     continue
@@ -220,10 +247,63 @@ class Link(asyncio.Protocol):
                     continue
                 written.append(write)
         if written:
-            self.pacer.take(len(written), now)
+            if len(written) > paced:
+                self.pacer.take(len(written) - paced, now)
             self.window.peak = max(self.window.peak, session.unanswered)
             self.owner.wrote(self, written, now)
             self.touch()
+
+    def _flush_list(
+        self, lane: deque[Place], listed: Claimed, written: list[Write], paced: int, now: float
+    ) -> int:
+        """Write the list that comes next in a lane, if its time has come; `paced` of what is
+        written is what the pacer knows of, and all of it afterwards.
+
+        Returns how many may be written in all.
+        """
+        if len(written) > paced:
+            self.pacer.take(len(written) - paced, now)
+        if listed.size > self.pacer.largest_ever:
+            self._break_up(lane, listed)
+        elif self.pacer.fits(listed.size, now):
+            self._write_list(lane, listed, written, now)
+        else:
+            return len(written)  # nothing that is less urgent goes before it
+        return len(written) + min(self.free(now), self.pacer.ready(now))
+
+    def _break_up(self, lane: deque[Place], listed: Claimed) -> None:
+        """The rate was changed to less than the list has: its members go one by one."""
+        for message, part in islice(lane, listed.size):
+            self.reserve(message, -1)
+            message.listed = None
+            self.reserve(message, 1)
+            part.wire = wire(listed.form, [(message, part)])
+
+    def _write_list(
+        self, lane: deque[Place], listed: Claimed, written: list[Write], now: float
+    ) -> None:
+        """The list that comes next in a lane, less what may not be written any more."""
+        places = []
+        for _ in range(listed.size):
+            message, part = lane.popleft()
+            self.reserve(message, -1)
+            message.listed = None
+            if self.owner.may_write(message, part):
+                places.append((message, part))
+        if not places:
+            return
+        tag = ListWrite(places, now, self.label)
+        try:
+            carrier_id = self.session.submit(tag, wire(listed.form, places), now)
+        except EncodeError as exc:
+            for message, part in places:
+                self.owner.unspelled(self, message, part, str(exc))
+            return
+        if carrier_id is not None:
+            for write in tag.writes:
+                write.carrier_id = carrier_id
+        written += tag.writes
+        self.pacer.take(len(places), now)
 
     def acknowledge(self, receipts: Sequence[Any]) -> None:
         """These are safe with us now; the peer may forget them.

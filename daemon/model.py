@@ -142,6 +142,9 @@ class Write:
     """One part written once; what a session gets as its tag."""
 
     __slots__ = ("at", "attempt", "carrier_id", "message", "node", "open", "part")
+    place: int | None = None
+    """In the list that it left in; `keys` are what a report quotes of it then (`lists.Member`)."""
+    keys: tuple[bytes, ...] = ()
 
     def __init__(self, message: Message, part: Part, attempt: int, at: float, node: str) -> None:
         self.message = message
@@ -213,6 +216,8 @@ class Message:
         "lane",
         "later",
         "link",
+        "listed",
+        "lists",
         "mid",
         "node",
         "out",
@@ -245,6 +250,10 @@ class Message:
         self.node: str | None = None
         self.link: Any = None
         """The connection that its parts go to, while that lives."""
+        self.listed: Any = None
+        """The list that it is claimed for (`lists.Claimed`)."""
+        self.lists: tuple[tuple[int, bytes], ...] = ()
+        """Of each list that it left in: its place there, and the carrier's id of the list."""
         self.reference = 0
         self.attempts = 0
         self.parts: list[Part] = []
@@ -294,6 +303,7 @@ class Message:
     def take_back(self, part: Part) -> None:
         """A claimed part was not written; what became of it by another attempt stands."""
         self.out -= 1
+        self.listed = None
         if part.state is PartState.WRITTEN:
             part.state = PartState.UNSENT
 
@@ -311,39 +321,38 @@ _decode = msgspec.msgpack.Decoder().decode
 
 def pack_life(m: Message) -> bytes:
     """Everything of a message that is not a column of its ledger row."""
-    return _encode(
-        (
-            m.carrier,
-            m.node,
-            m.reference,
-            m.attempts,
-            m.released,
-            m.claim,
-            m.submitted,
-            m.answered,
-            m.reported,
-            m.code,
-            m.cause,
-            m.stage,
-            m.doubted,
-            [
-                (
-                    p.state,
-                    p.attempt,
-                    p.carrier_ids,
-                    p.written_id,
-                    p.code,
-                    p.doubts,
-                    p.tries,
-                    p.failed_ids,
-                )
-                for p in m.parts
-            ],
-            m.steps,
-            m.job.bill_units,
-            m.parked,
-        )
+    fields = (
+        m.carrier,
+        m.node,
+        m.reference,
+        m.attempts,
+        m.released,
+        m.claim,
+        m.submitted,
+        m.answered,
+        m.reported,
+        m.code,
+        m.cause,
+        m.stage,
+        m.doubted,
+        [
+            (
+                p.state,
+                p.attempt,
+                p.carrier_ids,
+                p.written_id,
+                p.code,
+                p.doubts,
+                p.tries,
+                p.failed_ids,
+            )
+            for p in m.parts
+        ],
+        m.steps,
+        m.job.bill_units,
+        m.parked,
     )
+    return _encode(fields if not m.lists else (*fields, m.lists))
 
 
 def is_parked(life: bytes) -> bool:
@@ -374,6 +383,7 @@ def unpack_life(m: Message, life: bytes) -> None:
         *later,
     ) = _decode(life)
     m.parked = bool(later and later[0])
+    m.lists = tuple([(place, carrier_id) for place, carrier_id in later[1]]) if later[1:] else ()
     m.parts = []
     for number, (state, attempt, carrier_ids, written_id, code, *counts) in enumerate(parts, 1):
         part = Part(number)

@@ -13,9 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import msgspec
 import structlog
 
-from protocols import ids
-
-from . import jobs
+from . import jobs, lists
 from .broker.base import BrokerError, Place, Record, Tail
 from .changelog import Fact, Orphan, Parked, Stop, Taken, message_of, unpack
 from .changes import Changes
@@ -244,9 +242,11 @@ class Replica:
         for number, carrier_id in sorted(_carrier_ids(told) - known):
             if number <= len(message.parts):
                 c.carrier_id(told, number, account.protocol, carrier_id)
-                key = ids.key(account.protocol, carrier_id)
                 part = message.parts[number - 1]
-                self.engine.reports.answered_elsewhere(account.name, key, message, part, c)
+                for key, exact in lists.keys(told, account.protocol, carrier_id):
+                    self.engine.reports.answered_elsewhere(
+                        account.name, key, message, part, c, member=not exact
+                    )
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

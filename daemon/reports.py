@@ -19,9 +19,9 @@ from protocols.events import Fate, Reported
 
 from .account import Account
 from .changelog import Orphan, Teller
-from .changes import Changes
+from .changes import WITH_RECIPIENT, Changes
 from .clock import wall
-from .correlate import KEEP_EARLY, Correlate, Early
+from .correlate import KEEP_EARLY, Correlate, Early, Where
 from .homes import Homes
 from .ledger import Ledger
 from .link import Link
@@ -65,8 +65,8 @@ class Reports:
     def __init__(self, engine: Memory) -> None:
         self.engine = engine
         self._lookups: set[asyncio.Task[None]] = set()
-        self._owed: dict[tuple[str, bytes], list[tuple[Link, Any]]] = {}
-        """Receipts of reports that are kept and that no other daemon knows of, by first key."""
+        self._owed: dict[Where, list[tuple[Link, Any]]] = {}
+        """Receipts of reports that are kept and that no other daemon knows of."""
 
     def came(
         self, account: Account, link: Link, events: Sequence[Reported], at: float, c: Changes
@@ -113,13 +113,13 @@ class Reports:
             await self._look_up(account, None, events)
 
     def answered_elsewhere(
-        self, account: str, key: bytes, message: Message, part: Part, c: Changes
+        self, account: str, key: bytes, message: Message, part: Part, c: Changes, *, member: bool
     ) -> None:
         """Another daemon's part goes by this id: a report may have waited here for it.
 
         It is kept with the message, too: that daemon may be gone, and the message ours next.
         """
-        early = self.engine.correlate.early(account, key, message.to)
+        early = self.engine.correlate.early(account, key, message.to, member=member)
         if early is None:
             return
         self._found(early, c)
@@ -164,8 +164,7 @@ class Reports:
             if link is None:
                 continue
             if keep and engine.teller is not None:
-                where = early.account, early.keys[0]
-                self._owed.setdefault(where, []).append((link, event.receipt))
+                self._owed.setdefault(early.where, []).append((link, event.receipt))
             else:
                 c.receipts.append((link, event.receipt))
         engine.commit(c)
@@ -201,17 +200,18 @@ class Reports:
     ) -> Place | None:
         """The newest part under any of the keys, of this recipient if there is one."""
         for order, key in enumerate(event.keys):
-            candidates = [
-                (message, message.parts[number - 1])
-                for mid, number in found.get((account, key), ())
-                if (message := self.engine.held(mid) or lent.get(mid)) is not None
-                and number <= len(message.parts)
-            ]
-            same = [place for place in candidates if place[0].to == to]
-            if same:
-                return same[0]
-            if candidates and order < event.exact:
-                return candidates[0]
+            alone: Place | None = None
+            for mid, number in found.get((account, key), ()):
+                message = self.engine.held(mid) or lent.get(mid)
+                if message is None or number > len(message.parts):
+                    continue
+                part = message.parts[number - 1 if number != WITH_RECIPIENT else 0]
+                if message.to == to:
+                    return message, part
+                if alone is None and number != WITH_RECIPIENT:
+                    alone = message, part
+            if alone is not None and order < event.exact:
+                return alone
         return None
 
     async def _bring(self, mids: set[int]) -> dict[int, Message]:
@@ -252,7 +252,7 @@ class Reports:
     def _found(self, early: Early, c: Changes) -> None:
         """What was kept is about this or that message, or is given up."""
         c.entries.drops.append((KIND, _name(early)))
-        c.receipts += self._owed.pop((early.account, early.keys[0]), ())
+        c.receipts += self._owed.pop(early.where, ())
 
     def tick(self, at: float) -> None:
         """Guess for those that may stand for the one part in doubt; give up the old ones."""
@@ -273,7 +273,7 @@ class Reports:
             elif at >= early.at + KEEP_EARLY:
                 engine.correlate.drop(early)
                 self._found(early, c)
-        for where in [where for where in self._owed if not engine.correlate.keeps_any(*where)]:
+        for where in [where for where in self._owed if not engine.correlate.keeps_any(where)]:
             c.receipts += self._owed.pop(where)  # there were too many to keep
         engine.commit(c)
 
@@ -291,7 +291,7 @@ class Reports:
             early.passed = True
             event = _reported(early)
             c.entries.events.append(teller.orphan(early.account, event, early.to, early.at))
-            c.receipts += self._owed.pop((early.account, early.keys[0]), ())
+            c.receipts += self._owed.pop(early.where, ())
 
     def owe_nothing(self) -> None:
         """Nobody can be told: our disk has to do, for carriers do not wait as long."""
@@ -331,8 +331,14 @@ class Reports:
 
     def restore(self, kept: Sequence[tuple[bytes, float, bytes]]) -> None:
         """Reports that waited when the daemon stopped."""
-        for _, _, value in kept:
-            self.engine.correlate.keep(msgspec.msgpack.decode(value, type=Early))
+        c = Changes()
+        for name, at, value in kept:
+            early = msgspec.msgpack.decode(value, type=Early)
+            self.engine.correlate.keep(early)
+            if name != _name(early):  # kept by a version that left out the recipient
+                c.entries.drops.append((KIND, name))
+                c.entries.keeps.append((KIND, _name(early), at, value))
+        self.engine.commit(c)
 
     async def settled(self) -> None:
         """Until every look-up under way has ended."""
@@ -347,4 +353,4 @@ def _reported(early: Early) -> Reported:
 
 
 def _name(early: Early) -> bytes:
-    return early.account.encode() + b"\0" + early.keys[0]
+    return b"\0".join((early.account.encode(), early.keys[0], early.to.encode()))

@@ -51,6 +51,8 @@ _KNOWN = {
     PartState.DELIVERED: 3,
 }
 """How much is known of a part; the others may or may not have left."""
+COMMON = frozenset({"content", "signature"})
+"""Causes of a refusal that all recipients of a list share: alone they would be refused as well."""
 MOST_TRIES = 3
 """Answers that ask for another try, throttling not counted (contract section 5)."""
 MOST_STEPS = 64
@@ -136,7 +138,12 @@ class Settle:
         c.touch(m)
         protocol = self.accounts[m.account].protocol if m.account is not None else ""
         part.carrier_ids.append(carrier_id)
-        if carrier_id:
+        if write.place is not None:
+            if carrier_id:
+                if carrier_id != write.carrier_id:
+                    m.lists += ((write.place, carrier_id),)
+                c.member_keys(m, write.keys)
+        elif carrier_id:
             c.carrier_id(m, part.number, protocol, carrier_id)
         self._step(m, Step(wall, "answered", part.number, write.attempt, write.node, _ok(protocol)))
         if m.final:
@@ -147,7 +154,17 @@ class Settle:
             part.state = ANSWERED
         self._progress(m, wall, c)
 
-    def rejected(self, write: Write, code: str, throttled: bool, wall: float, c: Changes) -> None:
+    def rejected(
+        self,
+        write: Write,
+        code: str,
+        throttled: bool,
+        wall: float,
+        c: Changes,
+        *,
+        listed: bool = False,
+    ) -> None:
+        """With `listed` the answer is to a whole list: any other recipient may be the reason."""
         part, m = write.part, write.message
         in_time = write.open
         self._close_write(write)
@@ -167,7 +184,8 @@ class Settle:
         account = self.accounts[m.account] if m.account is not None else None
         protocol = account.protocol if account is not None else ""
         meaning = self.codes.look(m.carrier or "", protocol, "submit", code)
-        if throttled or (meaning.retryable and part.tries < MOST_TRIES):
+        alone = listed and meaning.cause not in COMMON
+        if throttled or (meaning.retryable and part.tries < MOST_TRIES) or alone:
             part.state = PartState.UNSENT
             if m.state is State.WAITING:
                 m.wake = self.waiting_until(m)
@@ -176,7 +194,7 @@ class Settle:
                 delay = min(5.0, 0.1 * 2 ** min(m.throttles - 1, 6))
             else:
                 part.tries += 1
-                delay = 0.5 * 2 ** (part.tries - 1)
+                delay = 0.5 * 2 ** (part.tries - 1) if meaning.retryable else 0.0
             if not waits:
                 self.again(m, delay)
             return
@@ -263,6 +281,7 @@ class Settle:
             part.state, part.code, part.failed_ids = theirs.state, theirs.code, theirs.failed_ids
             mine = [key for key in part.carrier_ids if key not in theirs.carrier_ids]
             part.carrier_ids = theirs.carrier_ids + mine
+        m.lists += tuple([each for each in told.lists if each not in m.lists])
         if told.final:
             # Its event is out: none may follow.
             m.state, m.code, m.cause, m.stage = told.state, told.code, told.cause, told.stage

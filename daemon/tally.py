@@ -40,6 +40,12 @@ class Histogram:
         if len(new) >= AT_ONCE:
             self._count()
 
+    def observe_list(self, seconds: float, size: int) -> None:
+        """All of a list took as long."""
+        self._new += [seconds] * size
+        if len(self._new) >= AT_ONCE:
+            self._count()
+
     @property
     def counts(self) -> list[int]:
         """By bucket; the last is above all bounds."""

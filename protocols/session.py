@@ -120,6 +120,10 @@ class Session:
         """How many requests are waiting for their answer."""
         return len(self._window)
 
+    def tags(self) -> list[Any]:
+        """Those of the requests that are waiting for their answer."""
+        return [tag for _, tag in self._window.values()]
+
     def start(self, now: float) -> None:
         self._go(State.BINDING)
         self._heard_at = self._answered_at = now

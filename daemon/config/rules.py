@@ -140,8 +140,6 @@ def _protocol_warnings(reader: Reader, account: Table, protocol: str, limits: Li
         reader.warn((*path, "long"), 'is "udh16", which smgp gateways have been seen to refuse')
     if protocol == "smpp" and account.get("encoding") == "gbk":
         reader.warn((*path, "encoding"), 'is "gbk", which smpp has no standard data_coding for')
-    if protocol == "smpp" and (account.get("max_destinations") or 1) > 1:
-        reader.warn((*path, "max_destinations"), "has no effect, submit_sm has one destination")
 
 
 def _sgip(reader: Reader, account: Table, protocol: str) -> None:

@@ -131,11 +131,6 @@ def test_simulated_accounts_override_what_they_name_and_no_more(tmp_path: Path) 
             '65: accounts.other.encoding: is "gbk", which smpp has no standard data_coding for',
         ),
         (
-            "rate = 50",
-            "rate = 50\nmax_destinations = 10",
-            "65: accounts.other.max_destinations: has no effect, submit_sm has one destination",
-        ),
-        (
             'security = "PLAINTEXT"',
             'username = "x"',
             "12: broker.username: has no effect with PLAINTEXT",

@@ -1,0 +1,137 @@
+"""Messages of one job that leave in one submit: a list.
+
+An account with `max_destinations` above 1 takes messages of one part that stand behind each other
+in a lane.  In the ledger, in claims and in events each of them is a message like any other; what
+they share is one place in the window, one write and one answer.  A list that was refused or is in
+doubt is no list any more: its members go again one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from protocols import ids
+from protocols.part import Part as WirePart
+
+from .model import Message, Part, PartState, Place, Write
+from .queues import Lanes
+
+
+class Claimed:
+    """A list from its claim to its write; `first` has the place in the window for all."""
+
+    __slots__ = ("first", "form", "size")
+
+    def __init__(self, first: Message, size: int, form: WirePart) -> None:
+        self.first = first
+        self.size = size
+        self.form = form
+        """What all have in common, with the first one's recipient."""
+
+
+class Member(Write):
+    """One recipient's part of a list that was written."""
+
+    __slots__ = ("keys", "place")
+
+    def __init__(
+        self, message: Message, part: Part, attempt: int, at: float, node: str, place: int
+    ) -> None:
+        super().__init__(message, part, attempt, at, node)
+        self.place = place
+        self.keys: tuple[bytes, ...] = ()
+        """What a report may quote of it, together with its recipient, once that is known."""
+
+
+class ListWrite:
+    """A list written once; what a session gets as its tag."""
+
+    __slots__ = ("at", "node", "writes")
+
+    def __init__(self, places: Sequence[Place], at: float, node: str) -> None:
+        self.at = at
+        """On the loop's clock."""
+        self.node = node
+        self.writes = [
+            Member(message, part, part.doubts + 1, at, node, place)
+            for place, (message, part) in enumerate(places)
+        ]
+
+    def goes_by(self, protocol: str, carrier_id: bytes) -> None:
+        """This is the carrier's id of the list."""
+        keys = ids.list_keys(protocol, carrier_id, range(len(self.writes)))
+        for write, own in zip(self.writes, keys, strict=True):
+            write.keys = own
+
+
+def size(tag: Write | ListWrite) -> int:
+    """How many recipients a submit has."""
+    return len(tag.writes) if isinstance(tag, ListWrite) else 1
+
+
+def answered_in(message: Message) -> bytes | None:
+    """The carrier's id of the list that the message was answered in last, if it was in one."""
+    ids_of_part = message.parts[0].carrier_ids if message.lists else ()
+    if ids_of_part and any(carrier_id == ids_of_part[-1] for _, carrier_id in message.lists):
+        return ids_of_part[-1]
+    return None
+
+
+def wire(form: WirePart, places: Sequence[Place]) -> WirePart:
+    """`form`, that of the first of a list, for those of it that are to be written."""
+    to, *also = [message.to for message, _ in places]
+    return replace(form, to=to, also=tuple(also))
+
+
+def may_join(message: Message) -> bool:
+    """Whether the message may leave in a list.
+
+    One that was in doubt, or that an answer asked to try again, goes alone: the list may be why.
+    """
+    if not message.written:
+        return True
+    if len(message.parts) != 1:
+        return False
+    part = message.parts[0]
+    fresh = part.state is PartState.UNSENT and not (part.doubts or part.tries or part.flying)
+    return fresh and not part.carrier_ids
+
+
+def followers(first: Message, source: Lanes) -> Iterator[Message]:
+    """The messages of the same job that come next in the lane of `first`, each taken out."""
+    lane = source.lanes[first.lane]
+    while lane:
+        message = lane[0]
+        if message.queued is not source:
+            source.pop(first.lane)  # it became final where it stood
+            continue
+        if message.job.seq != first.job.seq or not may_join(message):
+            return
+        yield source.pop(first.lane)
+
+
+def join(message: Message, account: str) -> None:
+    """Prepare one that goes along with a message of its job: that has the wire form."""
+    if not message.written:
+        message.reference = 0
+        message.parts = [Part(1)]
+    message.account = account
+
+
+def bind(first: Message, followers: Sequence[Message]) -> None:
+    """Make these one list, before room is reserved for them."""
+    form = first.parts[0].wire
+    assert form is not None, "what is dealt out has been prepared"
+    listed = Claimed(first, 1 + len(followers), form)
+    first.listed = listed
+    for message in followers:
+        message.listed = listed
+
+
+def keys(message: Message, protocol: str, carrier_id: bytes) -> list[tuple[bytes, bool]]:
+    """What a report may quote of one attempt; False where it needs the recipient, too."""
+    for place, of_list in message.lists:
+        if of_list == carrier_id:
+            return [(key, False) for key in ids.list_keys(protocol, carrier_id, (place,))[0]]
+    return [(ids.key(protocol, carrier_id), True)]

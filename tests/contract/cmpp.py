@@ -115,7 +115,8 @@ class CmppGateway(Gateway):
         self.came(submit)
 
     def identify(self, submit: Submit) -> bytes:
-        return struct.pack(">Q", GATEWAY + self.carrier.next_id())
+        first, *_ = [self.carrier.next_id() for _ in submit.to]
+        return struct.pack(">Q", GATEWAY + first)
 
     def say_answer(self, submit: Submit, result: int) -> None:
         body = submit.ident + struct.pack(">I" if self.three else ">B", result)
@@ -127,7 +128,10 @@ class CmppGateway(Gateway):
         shown = to if self.report_number is None else self.report_number
         number = shown.encode().ljust(32 if size == 71 else 21, b"\0")
         word = report.word.encode().ljust(7, b"\0")
-        body = submit.ident + word + b"2611220830" + b"2611220831" + number + bytes(4)
+        ident = submit.ident
+        if not self.same_id:
+            ident = struct.pack(">Q", int.from_bytes(ident, "big") + submit.place(to))
+        body = ident + word + b"2611220830" + b"2611220831" + number + bytes(4)
         return self._deliver(sequence, shown, submit.src, body, 0, 0, 1)
 
     def _deliver(

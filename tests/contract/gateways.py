@@ -94,6 +94,8 @@ class Submit:
     """Coding 0 is the GSM alphabet."""
     ident: bytes = b""
     answer: Answer | None = None
+    answers: dict[str, Answer] = field(default_factory=dict)
+    """What the script has for each recipient; of a list, `answer` is what becomes of it."""
     settled: bool = False
     told: list[Report] = field(default_factory=list)
     """The reports of it that were acknowledged."""
@@ -121,6 +123,10 @@ class Submit:
                 self.reference = int.from_bytes(value[:2], "big")
                 self.total, self.number = value[2:]
             at += 2 + size
+
+    def place(self, to: str) -> int:
+        """Where in a list this recipient stands; 0 for one that is not there."""
+        return self.to.index(to) if to in self.to else 0
 
     @property
     def text(self) -> str:
@@ -238,6 +244,10 @@ class Gateway:
     """
 
     least = 12
+    same_id = False
+    """Whether all recipients of a list are reported under the answer's id."""
+    names_refused = False
+    """Whether a list can be taken without some; else one bad recipient is a no to all."""
 
     def __init__(self, carrier: Carrier, name: str, window: int = 16) -> None:
         self.carrier = carrier
@@ -366,7 +376,8 @@ class Gateway:
         if not submit.src.startswith(carrier.access_number):
             self.fault(f"source {submit.src} does not begin with {carrier.access_number}")
         submit.ident = self.identify(submit)
-        answer = submit.answer = carrier.answer(national(submit.to[0]))
+        submit.answers = {to: carrier.answer(national(to)) for to in submit.to}
+        answer = submit.answer = self._decide(list(submit.answers.values()))
         if self.frozen:
             return
         if answer.close:
@@ -382,6 +393,16 @@ class Gateway:
                 self._answer(submit, answer)
         elif not answer.early:
             self._reports(submit, answer)
+
+    def _decide(self, answers: list[Answer]) -> Answer:
+        """What becomes of a list, given what its recipients would get alone."""
+        for one in answers:
+            if one.close or one.result is None:
+                return one
+        refusals = [one for one in answers if one.result]
+        if refusals and (not self.names_refused or len(refusals) == len(answers)):
+            return refusals[0]
+        return next(one for one in answers if not one.result)
 
     def _answer(self, submit: Submit, answer: Answer) -> None:
         if self.frozen:
@@ -405,7 +426,9 @@ class Gateway:
             return
         loop = asyncio.get_running_loop()
         for to in submit.to:
-            for report in answer.reports:
+            own = submit.answers[to]
+            refused = len(submit.to) > 1 and (answer.result or own.result)
+            for report in () if refused else own.reports:
                 if answer.early:
                     self.report(submit, report, to)
                 else:

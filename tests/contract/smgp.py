@@ -105,16 +105,21 @@ class SmgpGateway(Gateway):
         self.came(submit)
 
     def identify(self, submit: Submit) -> bytes:
-        """Octets that are no BCD and no text, as real gateways send them."""
-        return b"\x64\x95\xc3\x6a\xc4\xea\x00" + self.carrier.next_id().to_bytes(3, "big")
+        """Octets that are no BCD and no text, as real gateways send them; lists count in BCD."""
+        first, *others = [self.carrier.next_id() for _ in submit.to]
+        number = bytes.fromhex(f"{first:06}") if others else first.to_bytes(3, "big")
+        return b"\x64\x95\xc3\x6a\xc4\xea" + bytes([len(others) > 0]) + number
 
     def say_answer(self, submit: Submit, result: int) -> None:
         head = struct.pack(">II", 26, SUBMIT | RESPONSE) + submit.sequence
         submit.connection.send(head + submit.ident + struct.pack(">I", result))
 
     def say_report(self, submit: Submit, report: Report, to: str, sequence: int) -> bytes:
+        ident, place = submit.ident, submit.place(to)
+        if place and not self.same_id:
+            ident = ident[:7] + bytes.fromhex(f"{int(ident[7:].hex()) + place:06}")
         body = b"id:" + self.spelling % (
-            submit.ident,
+            ident,
             report.word.encode(),
             report.err.encode(),
             b"020".ljust(20),

@@ -8,7 +8,7 @@ import time
 from .gateways import Carrier, Connection, Gateway, Login, Report, Submit
 
 BINDS = {1: "rx", 2: "tx", 9: "trx"}
-SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 4, 5, 6, 0x15
+SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK, SUBMIT_MULTI = 4, 5, 6, 0x15, 0x21
 RESPONSE = 0x80000000
 
 
@@ -44,6 +44,7 @@ class SmppGateway(Gateway):
     """`hexadecimal`: ids in answers are hexadecimal, in receipts decimal; `reversed`: contrary."""
 
     least = 16
+    names_refused = True
 
     def __init__(self, carrier: Carrier, name: str, window: int = 16) -> None:
         super().__init__(carrier, name, window)
@@ -60,8 +61,8 @@ class SmppGateway(Gateway):
         elif command in BINDS:
             if not self.frozen:
                 self._bind(connection, frame, command, sequence)
-        elif command == SUBMIT_SM:
-            self._submit(connection, frame)
+        elif command in (SUBMIT_SM, SUBMIT_MULTI):
+            self._submit(connection, frame, command)
         elif command == DELIVER_SM | RESPONSE:
             if frame[16:] not in (b"\0", b""):
                 self.fault(f"deliver_sm_resp with {frame[16:].hex()}")
@@ -103,13 +104,20 @@ class SmppGateway(Gateway):
         if status:
             connection.close()
 
-    def _submit(self, connection: Connection, frame: bytes) -> None:
+    def _submit(self, connection: Connection, frame: bytes, command: int) -> None:
         fields = Fields(frame)
         service = fields.text()
         source_kind = (fields.octet(), fields.octet())
         src = fields.text()
-        to_kind = (fields.octet(), fields.octet())
-        to = fields.text()
+        count = fields.octet() if command == SUBMIT_MULTI else 1
+        to = []
+        for _ in range(count):
+            if command == SUBMIT_MULTI and (flag := fields.octet()) != 1:
+                self.fault(f"dest_flag {flag}")
+            to_kind = (fields.octet(), fields.octet())
+            to.append(fields.text())
+        if command == SUBMIT_MULTI and not 2 <= count <= 254:
+            self.fault(f"submit_multi to {count}")
         esm, pid, priority = fields.octet(), fields.octet(), fields.octet()
         schedule, valid = fields.text(), fields.text()
         registered, replace, coding, _ = (fields.octet() for _ in range(4))
@@ -120,13 +128,13 @@ class SmppGateway(Gateway):
                 self.fault("short_message and message_payload together")
             content = tlvs[0x0424]
         submit = Submit(
-            time.monotonic(), self.name, connection, frame[12:16], src, (to,), coding,
+            time.monotonic(), self.name, connection, frame[12:16], src, tuple(to), coding,
             esm & 0x40, content, registered & 3 == 1,
             {
                 "service_id": service, "esm": esm, "pid": pid, "priority": priority,
                 "schedule": schedule, "valid": valid, "registered": registered,
                 "replace": replace, "tlvs": tlvs, "source": source_kind, "destination": to_kind,
-                "udhi": esm & 0x40,
+                "udhi": esm & 0x40, "command": command,
             },
             gsm=True,
         )  # fmt: skip
@@ -143,7 +151,13 @@ class SmppGateway(Gateway):
 
     def say_answer(self, submit: Submit, result: int) -> None:
         body = b"" if result else submit.ident + b"\0"
-        head = struct.pack(">III", 16 + len(body), SUBMIT_SM | RESPONSE, result)
+        command = submit.fields["command"]
+        if command == SUBMIT_MULTI and not result:
+            failed = {to: one.result for to, one in submit.answers.items() if one.result}
+            body += bytes([len(failed)])
+            for to, status in failed.items():
+                body += b"\0\1" + to.encode() + b"\0" + struct.pack(">I", status)
+        head = struct.pack(">III", 16 + len(body), command | RESPONSE, result)
         submit.connection.send(head + submit.sequence + body)
 
     def say_report(self, submit: Submit, report: Report, to: str, sequence: int) -> bytes:

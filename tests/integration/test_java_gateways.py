@@ -81,7 +81,7 @@ def account(line: Line, port: int, listen: int, **keys: Any) -> dict[str, Any]:
     """The account's table in the daemon's configuration."""
     table = {
         "carrier": line.carrier, "login": LOGIN, "password": PASSWORD, "access_number": ACCESS,
-        "rate": 200, "answer_within": 3.0, **line.account, **keys,
+        "rate": 2000, "answer_within": 3.0, "max_destinations": 80, **line.account, **keys,
         "nodes": [{"name": f"{line.name}-1", "host": "127.0.0.1", "port": port}],
     }  # fmt: skip
     if line.name == "sgip":
@@ -324,16 +324,35 @@ async def test_the_gateway_is_told_until_when_a_message_is_worth_sending(carrier
     assert submit["valid"] == until_when.strftime("%y%m%d%H%M%S") + "032+"
 
 
-async def test_each_recipient_of_a_job_has_a_message_of_its_own(carrier: Carrier) -> None:
-    phones = [carrier.phone() for _ in range(5)]
+async def test_recipients_of_a_job_share_a_submit_and_have_a_message_each(carrier: Carrier) -> None:
+    phones = [carrier.phone() for _ in range(80)]
     name = f"{carrier.line.name}-{next(_jobs)}"
-    await carrier.daemon.send({"id": name, "to": phones, "text": "to all of you"})
-    ids = set()
+    await carrier.daemon.send({"id": name, "to": phones, "text": "致各位：to all of you"})
+    wires = [carrier.wire(phone) for phone in phones]
+    (submit,) = await carrier.gateway.events("submit", 1, to=wires)
+    assert submit["text"] == "致各位：to all of you"
+    answered = await carrier.ids([submit])
     for index, phone in enumerate(phones):
         final = await carrier.daemon.final(f"{name}/{index}")
         assert (final["to"], final["state"]) == (phone, "delivered")
-        ids.update(final["carrier_ids"])
-    assert len(ids) == len(phones)
+        assert final["carrier_ids"] == answered
+    # This gateway's reports have one id for all.
+    assert len(carrier.gateway.seen("report", id=answered[0])) == len(phones)
+
+
+async def test_a_list_refused_by_the_gateway_goes_again_one_by_one(carrier: Carrier) -> None:
+    result, cause = carrier.line.refused
+    phones = [carrier.phone() for _ in range(3)]
+    name = f"{carrier.line.name}-{next(_jobs)}"
+    await carrier.gateway.change(result=result)
+    await carrier.daemon.send({"id": name, "to": phones, "text": "one by one"})
+    finals = [await carrier.daemon.final(f"{name}/{index}") for index in range(3)]
+    await carrier.gateway.change(result=0)
+    await carrier.gateway.events("submit", 1, to=[carrier.wire(phone) for phone in phones])
+    for phone, final in zip(phones, finals, strict=True):
+        assert (final["state"], final["code"], final["cause"]) == ("rejected", str(result), cause)
+        assert final["attempts"] == 1
+        assert len(await carrier.submits(phone)) == 1
 
 
 async def test_a_message_from_a_subscriber_is_published(carrier: Carrier) -> None:

@@ -11,6 +11,7 @@ from .mutant import Edit, Mutation, Value
 DAEMON = "tests/daemon/"
 LIFE = f"{DAEMON}life/"
 ENGINE = f"{DAEMON}engine/"
+LISTS = f"{ENGINE}test_lists.py::"
 SESSIONS = "tests/protocols/test_sessions.py::"
 AFTER_A_CRASH = "test_after_a_crash_only_what_was_claimed_is_in_doubt"
 GUESS = "test_an_unmatched_report_stands_for_the_only_part_in_doubt"
@@ -97,6 +98,15 @@ NO_JOB_IS_LOST = (
 )
 
 NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
+    breaks(
+        "6.2 a list in doubt is resolved member by member",
+        Edit(
+            "daemon.lists:may_join",
+            "part.state is PartState.UNSENT and not (part.doubts or ",
+            "part.state is PartState.UNSENT and not (",
+        ),
+        by=f"{LISTS}test_a_list_in_doubt_is_resolved_member_by_member",
+    ),
     breaks(
         "6.2 what was claimed before a crash is in doubt after it",
         Edit("daemon.recovery:recover", "_doubt(message, number, at, account, named)", "continue"),
@@ -414,8 +424,18 @@ RATE_AND_WINDOW_ARE_NEVER_EXCEEDED = (
     ),
     breaks(
         "6.4 all binds together keep the rate",
-        Edit("daemon.link:Link.flush", "self.pacer.take(len(written), now)", "pass"),
+        Edit("daemon.link:Link.flush", "self.pacer.take(len(written) - paced, now)", "pass"),
         by=f"{ENGINE}test_shares.py::test_all_links_of_an_account_together_keep_its_rate",
+    ),
+    breaks(
+        "6.4 a list counts in the rate with every recipient",
+        Edit("daemon.link:Link._write_list", "self.pacer.take(len(places), now)", "pass"),
+        by=f"{LISTS}test_a_list_counts_in_the_rate_with_every_recipient",
+    ),
+    breaks(
+        "6.4 a gateway may get one list late and the next at once",
+        Value("daemon.pacing:LIST_SECOND", 1.0),
+        by=f"{DAEMON}test_pacing.py::test_a_gateway_that_gets_lists_late_counts_no_more_than_five_percent_above_the_rate",
     ),
     breaks(
         "6.4 no bind has more unanswered than its window",
@@ -517,6 +537,11 @@ FAILOVER = (
 
 URGENCY = (
     breaks(
+        "6.6 bulk has a tenth beside lists, too",
+        Edit("daemon.queues:Turns.more", "self._since_bulk += count", "pass"),
+        by=f"{DAEMON}test_queues.py::test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have[99-1]",
+    ),
+    breaks(
         "6.6 urgent goes before everything",
         Edit("daemon.queues:Turns.next", "if urgent_lane:", "if urgent_lane and not normal_lane:"),
         by=f"{DAEMON}test_queues.py::test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between",
@@ -525,7 +550,7 @@ URGENCY = (
         "6.6 urgent goes before what is claimed and not written",
         Edit(
             "daemon.account:Account._deal",
-            "self._deal_out(links, budget, now, claimed, urgent_only=True)",
+            "self._deal_out(links, budget, slots, now, claimed, urgent_only=True)",
             "pass",
         ),
         by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_written",
@@ -578,6 +603,26 @@ EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
 )
 
 VERDICTS = (
+    breaks(
+        "5 a bad number costs the others of its list nothing",
+        Edit("daemon.settle:Settle.rejected", "listed and meaning.cause not in COMMON", "False"),
+        by=f"{LISTS}test_a_list_refused_for_a_number_goes_again_one_by_one",
+    ),
+    breaks(
+        "5 a list that was refused is no list any more",
+        Edit("daemon.lists:may_join", "(part.doubts or part.tries or part.flying)", "part.doubts"),
+        by=f"{LISTS}test_a_list_refused_for_a_number_goes_again_one_by_one",
+    ),
+    breaks(
+        "5 a list's id names its recipients only together with their numbers",
+        Edit("daemon.reports:Reports._among", "alone is None and number != WITH_RECIPIENT", "True"),
+        by=f"{LISTS}test_a_report_with_a_lists_id_and_a_strange_recipient_is_about_nobody",
+    ),
+    breaks(
+        "5 a gateway may count the ids of a list on",
+        Edit("protocols.ids:list_keys", "first + place & 0xFFFF", "first & 0xFFFF"),
+        by=f"{LISTS}test_a_report_finds_its_recipient_by_the_lists_id_or_the_next_ones[cmpp-True]",
+    ),
     breaks(
         "8 what reaches a gateway twice is counted",
         Edit("daemon.sim.counts:Reached.add", "self._seen.add(identity)", "False"),

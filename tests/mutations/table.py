@@ -175,7 +175,7 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
         "6.2 all parts go over one bind",
         Edit(
             "daemon.account:Account._ready_again",
-            "any(part.state is not PartState.UNSENT for part in message.parts)",
+            "any(part.state is not UNSENT for part in message.parts)",
             "False",
         ),
         by=f"{ENGINE}test_shares.py::test_what_is_left_of_a_message_waits_for_the_bind_that_has_the_rest",
@@ -203,8 +203,8 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
         "6.2 a late answer ends the doubt",
         Edit(
             "daemon.settle:Settle.accepted",
-            "PartState.WRITTEN, PartState.IN_DOUBT, PartState.UNSENT",
-            "PartState.WRITTEN, PartState.UNSENT",
+            "WRITTEN, IN_DOUBT, UNSENT",
+            "WRITTEN, UNSENT",
         ),
         by=f"{ENGINE}test_hold.py::test_a_late_answer_within_the_hold_saves_the_resend",
     ),

@@ -25,6 +25,8 @@ class Options:
     repeats: int | None = None
     restarts: int | None = None
     """Of the broker."""
+    recipients: int = 1
+    """Of every job."""
     most: int | None = None
     """Messages of the largest backlog."""
     full: bool = False

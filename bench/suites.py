@@ -90,6 +90,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="throughput, peers: runs of each kind; failover: pairs",
     )
     parser.add_argument(
+        "--recipients",
+        type=_recipients,
+        default=1,
+        metavar="N",
+        help="throughput: of each job, sent in lists; sustained only (1)",
+    )
+    parser.add_argument(
         "--jasmin",
         type=Path,
         nargs="?",
@@ -163,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
         rate=args.rate,
         repeats=args.repeats,
         restarts=args.restarts,
+        recipients=args.recipients,
         most=args.most,
         full=args.full,
         protocols=args.protocols,
@@ -224,6 +232,13 @@ def _count(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 100_000_000:
         raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 100000000")
+    return value
+
+
+def _recipients(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text}: allowed is 1 to 1000")
     return value
 
 

@@ -3,6 +3,9 @@
 `LEAD` messages are kept on their way between the jobs topic and the final events.  What is counted
 are messages that became final in the measured time, after a warm-up and before the last one was
 offered, so that taking, sending, reporting and publishing all go on at once.
+
+Jobs may have several recipients: then accounts take as many in one list as their protocol allows,
+and every recipient is a message.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.broker.base import Tail
-from daemon.demo.settings import Settings
+from daemon.config.rules import LIMITS
+from daemon.demo.settings import LINES, Settings
 from daemon.demo.stage import Stage
 from daemon.demo.traffic import Traffic
 
@@ -27,7 +31,10 @@ from .usage import usage
 
 WARM_UP = 3.0
 LEAD = 8_000
+LEAD_IN_LISTS = 12_000
+"""Each bind has to have some lists of its own."""
 AT_ONCE = 500
+"""Messages, in whole jobs."""
 READ_AT_ONCE = 5_000
 LOOK_EVERY = 0.05
 PATIENCE = 30.0
@@ -61,8 +68,14 @@ class Sustained:
     verdict: Verdict
 
 
-def settings(carriers: Sequence[str], bootstrap: str | None, prefix: str) -> Settings:
-    """Gateways without delay, and rates and windows that are not what limits."""
+def settings(
+    carriers: Sequence[str], bootstrap: str | None, prefix: str, recipients: int = 1
+) -> Settings:
+    """Gateways without delay, and rates and windows that are not what limits.
+
+    Lists are of `recipients`, or of as many as the protocol allows.
+    """
+    lists = {name: min(recipients, LIMITS[LINES[name].protocol].destinations) for name in carriers}
     return Settings(
         carriers=carriers,
         rate=ACCOUNT_RATE,
@@ -71,21 +84,30 @@ def settings(carriers: Sequence[str], bootstrap: str | None, prefix: str) -> Set
         report_window=REPORT_WINDOW,
         bootstrap=bootstrap,
         topics=prefix,
+        more={f"accounts.{name}": {"max_destinations": most} for name, most in lists.items()},
     )
 
 
+def lead(recipients: int) -> int:
+    """How many messages are kept on their way with so many recipients in a job."""
+    return LEAD if recipients == 1 else LEAD_IN_LISTS
+
+
 async def sustained(
-    carriers: Sequence[str], seconds: float, options: Options, probed: list[float]
+    carriers: Sequence[str],
+    seconds: float,
+    options: Options,
+    probed: list[float],
+    recipients: int = 1,
 ) -> Sustained:
     """Raises BenchError when it does not end in time; syncs of the disk are added to `probed`."""
     deadline = 4 * seconds + 120.0
     async with own_topics(options.bootstrap) as prefix:
-        traffic = Traffic(f"sustained-{uuid.uuid4().hex[:8]}", carriers)
+        run = f"sustained-{uuid.uuid4().hex[:8]}"
+        traffic = Traffic(run, carriers, recipients=recipients)
+        chosen = settings(carriers, options.bootstrap, prefix, recipients)
         try:
-            async with (
-                asyncio.timeout(deadline),
-                Stage(settings(carriers, options.bootstrap, prefix), options.directory) as stage,
-            ):
+            async with asyncio.timeout(deadline), Stage(chosen, options.directory) as stage:
                 probed += syncs(stage.directory, 100)
                 return await _keep_busy(stage, traffic, seconds)
         except TimeoutError:
@@ -93,22 +115,26 @@ async def sustained(
 
 
 class Flow:
-    """Keeps `LEAD` messages on their way, and counts what became final."""
+    """Keeps `lead` messages on their way, and counts what became final."""
 
     def __init__(self, stage: Stage, traffic: Traffic, reports: Tail) -> None:
         self.stage, self.traffic, self.reports = stage, traffic, reports
         self.topic = stage.config.broker.topics.jobs[-1]
         self.sent = 0
+        """Messages, as all that is counted here."""
         self.final = 0
         self._heard = time.monotonic()
 
     async def run_until(self, at: float) -> None:
         """Offer and count until this monotonic time."""
+        recipients = self.traffic.recipients
+        jobs = max(1, AT_ONCE // recipients)
+        most = lead(recipients) - jobs * recipients
         while time.monotonic() < at:
-            if self.sent - self.final <= LEAD - AT_ONCE:
-                stop = self.sent + AT_ONCE
-                records = self.traffic.records(self.topic, self.sent, stop)
-                self.sent = stop
+            if self.sent - self.final <= most:
+                first = self.sent // recipients
+                records = self.traffic.records(self.topic, first, first + jobs)
+                self.sent += jobs * recipients
                 await self.stage.outlet.publish(records)
                 await self._count(0.0)
             else:

@@ -4,6 +4,8 @@ Three measurements, because they answer three questions.  *Sustained* (`sustaine
 the daemon is never without work.  *Bare wire* (`bare`), in turn with it: how much of that loop,
 sockets and gateways would let through.  *Backlog* and *in flight* (`curves`, `flight`): what a
 message costs when ever more of them wait, to be sent or to be reported on.
+
+With `--recipients` it is only *sustained*, in lists.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from .flight import Flight
 from .machine import machine, shown_syncs
 from .options import Options
 from .plot import Panel, Series
-from .result import Figure, Result, Target, at_most, median, middle_at_most, none_of
-from .sustained import LEAD, WARM_UP, Sustained, settings, sustained
+from .result import Figure, Result, Target, at_least, at_most, median, middle_at_most, none_of
+from .sustained import WARM_UP, Sustained, lead, settings, sustained
 
 SECONDS = 10.0
 """Measured; the warm-up comes before."""
@@ -31,6 +33,7 @@ BACKLOGS = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST = 1_000_000
 
 LEAST_PER_SECOND, LEAST_BY_KAFKA = 25_000, 15_000
+LEAST_IN_LISTS = 60_000
 LEAST_OF_WIRE = 0.15
 MOST_CPU = 40.0
 """Microseconds of all threads per message."""
@@ -44,15 +47,17 @@ async def measure(options: Options) -> Result:
     seconds = options.seconds or SECONDS
     repeats = options.repeats or REPEATS
     most = options.most or (BACKLOGS[-1] if options.full else MOST)
-    sizes = sorted({size for size in BACKLOGS if size < most} | {most})
+    lists = options.recipients > 1
+    sizes = [] if lists else sorted({size for size in BACKLOGS if size < most} | {most})
     probed: list[float] = []
     runs: dict[str, list[Sustained]] = {}
     wires: list[Bare] = []
     for name, carriers in _choices(options.protocols).items():
         for number in range(1, repeats + 1):
             options.note(f"throughput: {name}, run {number} of {repeats}")
-            runs.setdefault(name, []).append(await sustained(carriers, seconds, options, probed))
-            if name == "mixed":
+            run = await sustained(carriers, seconds, options, probed, options.recipients)
+            runs.setdefault(name, []).append(run)
+            if name == "mixed" and not lists:
                 options.note(f"throughput: bare wire, run {number} of {repeats}")
                 wires.append(await bare(carriers, min(seconds, BARE_SECONDS), options))
     backlogs = []
@@ -60,23 +65,29 @@ async def measure(options: Options) -> Result:
         options.note(f"throughput: a backlog of {size} messages")
         backlogs.append(await backlog(size, options))
     flights = []
-    for size in flight.sizes(options):
+    for size in [] if lists else flight.sizes(options):
         options.note(f"throughput: {size} messages in flight")
         flights.append(await flight.flight(size, options))
     parameters: dict[str, Value] = {
         "seconds": seconds,
         "warm-up": min(WARM_UP, seconds),
         "repeats": repeats,
-        "messages on their way": LEAD,
+        "messages on their way": lead(options.recipients),
+        "recipients per job": options.recipients,
         "parts per message": 1,
-        "backlogs": [str(size) for size in sizes],
     }
+    if backlogs:
+        parameters["backlogs"] = [str(size) for size in sizes]
     result = Result(
         "throughput",
         parameters | settings(CARRIERS, options.bootstrap, "").parameters(),
         machine(load) | shown_syncs(probed),
     )
-    if mixed := runs.get("mixed"):
+    mixed = runs.get("mixed", [])
+    if mixed and lists:
+        rates = [run.per_second for run in mixed]
+        result.targets.append(at_least("sustained, mixed", LEAST_IN_LISTS, rates, "messages/s"))
+    elif mixed:
         _rate(result, mixed, wires, LEAST_BY_KAFKA if options.bootstrap else LEAST_PER_SECOND)
     _targets(result, runs, wires, backlogs, flights)
     result.tables["sustained"] = [
@@ -86,14 +97,16 @@ async def measure(options: Options) -> Result:
         result.tables["bare wire, mixed"] = [
             _bare_row(number, run) for number, run in enumerate(wires, 1)
         ]
-    every = [run for each in runs.values() for run in each]
-    start_cpu, idle = (
-        median([run.start_cpu for run in every]),
-        min(run.idle_memory for run in every),
-    )
-    curves.show(result, backlogs, start_cpu, idle)
-    flight.show(result, flights)
-    result.panels = _panels(runs) + curves.panels(backlogs, curves.costs(backlogs, start_cpu, idle))
+    result.panels = _panels(runs)
+    if backlogs:
+        every = [run for each in runs.values() for run in each]
+        start_cpu, idle = (
+            median([run.start_cpu for run in every]),
+            min(run.idle_memory for run in every),
+        )
+        curves.show(result, backlogs, start_cpu, idle)
+        flight.show(result, flights)
+        result.panels += curves.panels(backlogs, curves.costs(backlogs, start_cpu, idle))
     return result
 
 

@@ -20,8 +20,10 @@ TIMES = ("produced", "received", "submitted", "answered", "reported")
 class Fates:
     """Messages of one run by number; `read` takes records of the reports topic."""
 
-    def __init__(self, run: str, count: int) -> None:
+    def __init__(self, run: str, count: int, recipients: int = 1) -> None:
+        """`recipients` as in `Traffic`."""
         self._prefix = f"{run}-"
+        self._recipients = recipients
         self.count = count
         self.final = bytearray(count)
         """How many final events each message has; 255 stands for more too."""
@@ -90,6 +92,8 @@ class Fates:
     def _index(self, event: dict[str, Any]) -> int | None:
         number = event["job"].removeprefix(self._prefix)
         index = int(number) if number.isdecimal() else self.count
+        if self._recipients > 1:
+            index = index * self._recipients + int(event["message"].rpartition("/")[2])
         if index < self.count:
             return index
         self.strangers += 1

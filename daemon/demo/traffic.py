@@ -40,29 +40,49 @@ Text = tuple[str, str | None]
 
 
 class Traffic:
-    """Numbered jobs, one recipient each; the carriers take turns."""
+    """Numbered jobs; the carriers take turns.
 
-    def __init__(self, run: str, carriers: Sequence[str], texts: Sequence[Text] = ONE_PART) -> None:
+    Messages are numbered as well, job by job: with one recipient each, both numbers are the same.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        carriers: Sequence[str],
+        texts: Sequence[Text] = ONE_PART,
+        recipients: int = 1,
+    ) -> None:
         """`run` goes in front of every job's id and tells one run's jobs from another's."""
         self.run = run
         self.carriers = tuple(carriers)
         self.texts = tuple(texts)
+        self.recipients = recipients
+        """Of every job."""
         self._prefixes = [LINES[name].prefix for name in carriers]
 
     def carrier(self, index: int) -> str:
+        """Of a job."""
         return self.carriers[index % len(self.carriers)]
 
     def to(self, index: int) -> str:
         """The number that message goes to; `index` is below a hundred million."""
-        return f"{self._prefixes[index % len(self.carriers)]}{index:0{INDEX_DIGITS}d}"
+        prefix = self._prefixes[index // self.recipients % len(self.carriers)]
+        return f"{prefix}{index:0{INDEX_DIGITS}d}"
+
+    def messages(self, place: int) -> list[slice]:
+        """Those of a carrier, by its place: the first of each of its jobs, the second and so on."""
+        start, step = place * self.recipients, len(self.carriers) * self.recipients
+        return [slice(start + one, None, step) for one in range(self.recipients)]
 
     def job(self, index: int) -> tuple[bytes, bytes]:
-        """Key and value; `index` as for `to`."""
+        """Key and value; its messages are numbered as for `to`."""
         name = f"{self.run}-{index}"
+        first = index * self.recipients
+        to = [self.to(number) for number in range(first, first + self.recipients)]
         text, signature = self.texts[index // len(self.carriers) % len(self.texts)]
         value = {
             "id": name,
-            "to": self.to(index),
+            "to": to if len(to) > 1 else to[0],
             "text": text,
         }
         if signature is not None:

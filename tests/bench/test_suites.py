@@ -194,6 +194,21 @@ def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [report]
 
 
+def test_lists_lose_nobody_and_are_counted_by_recipient(tmp_path: Path) -> None:
+    done = bench(
+        tmp_path,
+        *("throughput", "--seconds", "1", "--repeats", "1", "--recipients", "99"),
+        *("--protocols", "mixed", "--json"),
+    )
+    shown = result(done, "throughput")
+    assert shown["parameters"]["recipients per job"] == 99
+    assert list(shown["figures"]) == ["sustained"]
+    (run,) = shown["figures"]["sustained"]
+    assert run["messages"] % 99 == 0
+    assert run["messages"] > run["messages/s"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_record_finds_all_that_it_archived_and_matches_every_report(tmp_path: Path) -> None:
     done = bench(tmp_path, "record", "--most", "6000", "--seconds", "1", "--json")
     shown = result(done, "record", ())  # what is not found or not matched ends the suite
@@ -397,6 +412,7 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
         ["contract", "--seconds", "0"],
         ["throughput", "--most", "-1"],
         ["throughput", "--repeats", "0"],
+        ["throughput", "--recipients", "1001"],
         ["throughput", "--protocols", "cmpp,ucp"],
         ["failover", "--faults", "killed,tired"],
         ["crash", "--kills", "0"],

@@ -43,6 +43,15 @@ def test_times_are_seconds_between_the_stamps_of_the_final_event() -> None:
     assert fates.took([fates.times["produced"][0] - 1], "reported") == pytest.approx([2.065])
 
 
+def test_recipients_of_one_job_are_messages_of_their_own() -> None:
+    fates = Fates("r", 6, recipients=3)
+    fates.read([event("r-1", message="r-1/2"), event("r-0", "rejected", message="r-0/1")])
+    fates.read([event("r-2", message="r-2/0"), event("r-x", message="r-x/0")])
+    assert list(fates.final) == [0, 1, 0, 0, 0, 1]
+    assert list(fates.delivered) == [0, 0, 0, 0, 0, 1]
+    assert fates.strangers == 2
+
+
 def test_a_message_without_a_final_event_stays_open() -> None:
     fates = Fates("r", 3)
     fates.read([event("r-0"), event("r-1", "accepted"), event("r-2", "uncertain")])

@@ -14,7 +14,7 @@ from daemon.broker.local import LocalBroker
 from daemon.config import load
 from daemon.demo.ports import Ports
 from daemon.demo.settings import CARRIERS, LINES, Settings
-from daemon.demo.traffic import MIXED, Traffic, offer
+from daemon.demo.traffic import INDEX_DIGITS, MIXED, Traffic, offer
 from daemon.jobs import decode
 from daemon.numbers.plan import Plan
 
@@ -32,6 +32,24 @@ def test_every_carrier_gets_every_text_in_turn_and_no_number_twice() -> None:
         seen.add((traffic.carrier(index), job.text, job.signature))
         numbers.add(job.to[0])
     assert len(seen) == len(numbers) == len(CARRIERS) * len(MIXED)
+
+
+@pytest.mark.parametrize("recipients", [1, 3, 99])
+def test_messages_are_numbered_through_all_jobs_and_belong_to_one_carrier(recipients: int) -> None:
+    traffic = Traffic("r", CARRIERS, recipients=recipients)
+    plan = Plan(None)
+    owners: list[str | None] = []
+    for index in range(10):
+        job = decode(traffic.job(index)[1], None, time.time())
+        first = len(owners)
+        assert list(job.to) == [traffic.to(first + place) for place in range(recipients)]
+        assert [int(to[-INDEX_DIGITS:]) - first for to in job.to] == list(range(recipients))
+        owners += [plan.carrier(to) for to in job.to]
+        assert set(owners[first:]) == {traffic.carrier(index)}
+    everybody = range(len(owners))
+    for place, name in enumerate(CARRIERS):
+        found = sorted(number for each in traffic.messages(place) for number in everybody[each])
+        assert found == [number for number in everybody if owners[number] == name]
 
 
 async def test_an_offer_that_is_stopped_tells_what_was_sent(tmp_path: Path) -> None:

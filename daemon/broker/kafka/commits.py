@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -45,7 +46,9 @@ class Commits:
         self.admitted = False
         """From an assignment until a commit says that the group has gone on without us."""
         self.heard_of = -math.inf
-        """When the last commit that succeeded was sent, while nothing was being revoked."""
+        """When the last commit that succeeded was sent, by the monotonic clock, while nothing was
+        being revoked.
+        """
 
     def begin(self, mine: Iterable[TopicPartition]) -> None:
         self._mine = frozenset(mine)
@@ -83,7 +86,7 @@ class Commits:
                     owed = self._due() or (await self._position(consumer) if again else {})
                     if not owed or mine is not self._mine:
                         return
-                    sent = asyncio.get_running_loop().time()
+                    sent = monotonic()
                     await _commit(consumer, owed)
             except GONE_ON as exc:
                 log.info("offsets not committed", kafka=self._where, error=str(exc))

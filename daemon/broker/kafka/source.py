@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -133,7 +134,7 @@ class KafkaSource:
     def sure(self) -> bool:
         if not self._commits.admitted or self._fault is not None:
             return False
-        now = asyncio.get_running_loop().time()
+        now = monotonic()  # the loop's time is that of its turn, in which we may have stood still
         if now > self._asked + self._settings.session / 2:
             self._alone = False  # we stood still, and others may have joined
         self._asked = now
@@ -300,7 +301,7 @@ class KafkaSource:
             # `sure` still says whether nobody else can have had them until now.
             self._on_assigned(frozenset((tp.topic, tp.partition) for tp in self._held()))
         self._alone = self._members.count == 1
-        self._asked = asyncio.get_running_loop().time()
+        self._asked = monotonic()
 
     # Upkeep
 

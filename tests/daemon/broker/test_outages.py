@@ -139,9 +139,10 @@ async def test_a_broker_that_is_restarted_costs_nothing_of_what_is_published_tak
 
     async def take() -> None:
         while True:
-            got = await source.take(500, 1.0)
+            got = await source.take(500, 0.1)
             taken.update((r.key, int(r.value)) for r in got)
             source.commit({(r.topic, r.partition): r.offset + 1 for r in got})
+            source.sure()  # who does not ask for long is taken to have stood still
 
     async def follow() -> None:
         while True:

@@ -111,6 +111,7 @@ class App:
             self.ledger.outbox,
             leftovers.still_meant,
             silent=lambda: self.homes.silent,
+            silences=lambda: self.homes.silences,
         )
         self.offsets = Offsets()
         self.alarms = Alarms(wall())
@@ -523,8 +524,10 @@ class App:
         self.takeover.revoked()
         await self._answered_by(self.loop.time() + HAND_OVER_WITHIN)
         self.engine.tell_doubts()
-        if not self.homes.lapsed:
-            await self._told()  # else others take these jobs again
+        if self.homes.lapsed:
+            await self._tell_outcomes()
+        else:
+            await self._told()
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)
@@ -541,6 +544,13 @@ class App:
             async with asyncio.timeout(HAND_OVER_WITHIN):
                 await durable(self.ledger)
                 await self.outbox.reached(self.engine.last_batch)
+
+    async def _tell_outcomes(self) -> None:
+        """What was answered here stays true whoever has the message now, who may not know of it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_WITHIN):
+                await durable(self.ledger)
+                await self.outbox.tell(self.config.broker.topics.state)
 
     def _goes_to(self, message: Message) -> str | None:
         return self.router.goes_to(message)

@@ -28,6 +28,8 @@ class Homes:
         """Between a revocation and the assignment that follows."""
         self.lapsed = False
         """Whether others may have had what was ours, and we do not know yet what they told."""
+        self.silences = 0
+        """Counts how often it came to that."""
         self.generation = 0
         """Counts revocations: what was taken before one will be given again."""
         self._topics = tuple(topics)
@@ -62,8 +64,7 @@ class Homes:
         """All partitions may be given to others now, or have been while we were not heard of."""
         self.generation += 1
         if self.unsure:
-            self.lapsed = True
-            self.owned = frozenset()
+            self._lapse()
         self.rebalancing = True
 
     def assigned(self, places: frozenset[Place]) -> tuple[frozenset[Place], frozenset[Place]]:
@@ -73,13 +74,17 @@ class Homes:
         that others may have had them all meanwhile, all are new.
         """
         if self.unsure:
-            self.lapsed = True
-            self.owned = frozenset()
+            self._lapse()
         lost = self.owned - places
         gained = places - self.owned
         self.owned -= lost
         self.rebalancing = False
         return lost, gained
+
+    def _lapse(self) -> None:
+        self.lapsed = True
+        self.silences += 1
+        self.owned = frozenset()
 
     def adopted(self, places: frozenset[Place]) -> None:
         self.owned |= places

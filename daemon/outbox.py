@@ -52,6 +52,7 @@ class Outbox:
         still_meant: Callable[[Sequence[Event]], Awaitable[Sequence[Event]]] | None = None,
         *,
         silent: Callable[[], bool] = lambda: False,
+        silences: Callable[[], int] = lambda: 0,
     ) -> None:
         self.outlet = outlet
         self.told = told
@@ -60,6 +61,9 @@ class Outbox:
         """What is to be published of the events of before the start, or of before a silence."""
         self.silent = silent
         """Whether nothing may be published now."""
+        self.silences = silences
+        """How often that has been so, also while a publish was waited for."""
+        self._heeded = 0
         self.waiting = 0
         """Records that are durable here and not published yet."""
         self._batches: deque[Batch] = deque()
@@ -101,7 +105,7 @@ class Outbox:
             while True:
                 if not self._under_way:
                     await self._some.wait()
-                if self.silent():
+                if self.silent() or self.silences() != self._heeded:
                     await self._hush()
                 if not self._batches and self._behind:
                     await self._read_back()
@@ -123,10 +127,20 @@ class Outbox:
         """Until nothing waits."""
         await self._empty.wait()
 
+    async def tell(self, topic: str) -> None:
+        """Publish what waits for this topic now, also in a silence; it goes again in its turn."""
+        after = self._told
+        while found := await self.more(after, BATCHES):
+            records = [event for _, events in found for event in events if event[0] == topic]
+            if records:
+                await self._publish_all(records)
+            after = found[-1][0]
+
     async def _hush(self) -> None:
         """Say nothing for a while; then what waited is looked at again."""
         while self.silent():  # noqa: ASYNC110  # a clock decides it
             await asyncio.sleep(HUSH)
+        self._heeded = self.silences()
         self._batches.clear()
         self._in_memory = 0
         self._behind = True

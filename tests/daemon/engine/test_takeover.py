@@ -12,6 +12,7 @@ from daemon.model import State
 
 from .conftest import MakeGroup
 from .desk import Terms
+from .group import Group, Member
 
 TO = "13912345678"
 OTHER = "13912345679"
@@ -591,6 +592,15 @@ async def test_what_is_told_of_a_job_is_kept_though_it_was_taken_and_let_go_at_t
     assert group.states("j/0") == ["accepted"]
 
 
+async def under_way(group: Group, member: Member) -> None:
+    """Something else is being published, and for as long as its broker is away."""
+    before = member.app.outbox._taken
+    await group.job(id="k", to="1", of=[])
+    async with asyncio.timeout(5.0):
+        while member.app.outbox._taken == before:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.001)
+
+
 async def test_an_end_that_was_never_told_gives_way_to_that_of_who_took_over(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -605,8 +615,7 @@ async def test_an_end_that_was_never_told_gives_way_to_that_of_who_took_over(
     await group.settle()
     assert group.states("j/0") == ["accepted"]
     a.outlet.away = True
-    await group.job(id="k", to="1", of=[])  # its end is under way for as long
-    await a.settle()
+    await under_way(group, a)
     group.at += 300_000.0
     await a.pass_time()
     await a.settle()
@@ -681,3 +690,29 @@ async def test_what_another_daemon_tells_while_we_are_not_heard_of_is_left_to_th
     await group.pass_(11.0)
     assert len(await b.written(other)) == 1
     assert group.states("j/0") == ["uncertain"]
+
+
+async def test_answers_that_could_not_be_told_are_told_before_the_partition_is_let_go(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker was away for all: who has the partition next must not send them again."""
+    monkeypatch.setattr(outbox, "MOST_UNDER_WAY", 1)
+    group = make_group()
+    a, b = await group.make(), await group.make()
+    await group.assign([0], [])
+    peer, other = a.peer(), b.peer()
+    a.outlet.away = True
+    await under_way(group, a)
+    await group.job(id="j", of=[])
+    [(sequence, _, _)] = await a.written(peer)
+    peer.accepts(sequence)
+    await a.settle()
+    a.source.certain = False
+    a.outlet.away = False
+    group.log.stir()
+    await a.source.revoke()
+    assert group.facts("j/0")
+    assert group.states("j/0") == [], "that is for who has it next to say"
+    a.source.certain = True
+    await group.assign([], [0])
+    assert not await b.written(other, most=0.1)

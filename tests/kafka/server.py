@@ -188,7 +188,7 @@ class KafkaServer:
         half.write_text(lines)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self._java(["-Xmx128m", "-XX:TieredStopAtLevel=1"])
-        command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
+        command += ["kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}"]
         done = subprocess.run(
             [*command, "-c", str(half)],
             capture_output=True,

@@ -8,6 +8,7 @@ it.  A `Gateway` is one of its nodes; the four protocols are in the modules besi
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -264,23 +265,24 @@ class Gateway:
         self.keepalives: list[float] = []
         self.farewells = 0
         self.deliver_answers: list[int] = []
-        self._server: asyncio.Server | None = None
+        self._listens: socket.socket | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         carrier.nodes.append(self)
 
     # Life
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", port or self.port, limit=1 << 20
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listens = socket.create_server(("127.0.0.1", port or self.port))
+        self._listens.setblocking(False)
+        self.port = self._listens.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listens, self._accept)
 
     async def stop(self) -> None:
         """Refuses new connections and closes those there are, as a dead machine does."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listens is not None:
+            asyncio.get_running_loop().remove_reader(self._listens)
+            self._listens.close()
+            self._listens = None
         self.drop()
         await asyncio.sleep(0)
 
@@ -296,7 +298,7 @@ class Gateway:
 
     @property
     def listening(self) -> bool:
-        return self._server is not None
+        return self._listens is not None
 
     @property
     def bound(self) -> list[Connection]:
@@ -310,8 +312,21 @@ class Gateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _accept(self) -> None:
+        """asyncio's own server drops, unclosed, a connection that it accepted as it closed."""
+        assert self._listens is not None
+        try:
+            accepted, _ = self._listens.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        accepted.setblocking(False)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=1 << 20)
+        protocol = asyncio.StreamReaderProtocol(reader, self._serve)
+        self.spawn(loop.connect_accepted_socket(lambda: protocol, accepted))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:  # it was under way when we stopped
+        if self._listens is None:  # it was under way when we stopped
             writer.close()
             return
         connection = Connection(self, reader, writer)

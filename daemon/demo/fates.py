@@ -29,7 +29,7 @@ class Fates:
         """How many final events each message has; 255 stands for more too."""
         self.delivered = bytearray(count)
         self.doubted = bytearray(count)
-        """Whether an event said that the message is uncertain."""
+        """Of the latest event that said the message is uncertain: its attempts; 0 without one."""
         self.parts = array("H", bytes(2 * count))
         self.attempts = bytearray(count)
         """Of the final event; 0 where there is none."""
@@ -65,7 +65,7 @@ class Fates:
             return
         self.followed += self.final[index] > 0
         if event["state"] == "uncertain":
-            self.doubted[index] = 1
+            self.doubted[index] = event["attempts"]
 
     def _final(self, event: dict[str, Any]) -> None:
         index = self._index(event)
@@ -102,8 +102,16 @@ class Fates:
     @property
     def open_doubts(self) -> int:
         """Messages that are uncertain and have no final event."""
+        return self._open(1)
+
+    @property
+    def spent_doubts(self) -> int:
+        """Of these, those of which the second attempt is in doubt too: the last there is."""
+        return self._open(2)
+
+    def _open(self, least: int) -> int:
         pairs = zip(self.doubted, self.final, strict=True)
-        return sum(1 for doubted, final in pairs if doubted and not final)
+        return sum(1 for attempts, final in pairs if attempts >= least and not final)
 
     def cut(self, count: int) -> None:
         """No more than the first `count` messages were sent after all."""

@@ -341,6 +341,25 @@ async def test_what_was_in_doubt_at_a_kill_is_held_from_the_restart(tmp_path: Pa
 
 
 @alone()
+async def test_what_was_in_doubt_at_two_kills_stays_uncertain(tmp_path: Path) -> None:
+    """It may never have left, but there is no third attempt."""
+    account = Account("m", "cmpp", "mobile", answer_within=5.0)
+    async with world(tmp_path, account, uncertain={"hold": 0.3}) as w:
+        to = number()
+        account.far.on(to, SILENT)
+        one = job(to)
+        await w.daemon.send(one)
+        for attempt in (1, 2):
+            await until(lambda n=attempt: len(account.far.to(to)) == n, 3.0, "the submit")
+            await w.daemon.kill()
+            await w.daemon.start()
+        await asyncio.sleep(0.6)
+        assert len(account.far.to(to)) == 2
+        told = [(e["state"], e["attempts"]) for e in w.daemon.events(f"{one['id']}/0")]
+        assert told == [("uncertain", 1), ("uncertain", 2)]
+
+
+@alone()
 async def test_reports_find_their_message_after_a_restart(tmp_path: Path) -> None:
     account = Account("m", "cmpp", "mobile")
     telecom = Account("t", "smgp", "telecom")

@@ -93,6 +93,15 @@ def test_what_is_uncertain_is_open_until_its_final_event() -> None:
     assert (fates.open_doubts, fates.settled) == (1, 1)
 
 
+def test_what_is_in_doubt_in_both_attempts_is_told_apart() -> None:
+    fates = Fates("r", 3)
+    fates.read([event(f"r-{number}", "uncertain") for number in range(3)])
+    fates.read([event(f"r-{number}", "uncertain", attempts=2) for number in range(2)])
+    assert (fates.open_doubts, fates.spent_doubts) == (3, 2)
+    fates.read([event("r-0", attempts=2)])
+    assert (fates.open_doubts, fates.spent_doubts) == (2, 1)
+
+
 def test_what_was_never_sent_is_not_missed() -> None:
     fates = Fates("r", 100)
     fates.read([event("r-1", parts=3)])

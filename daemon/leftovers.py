@@ -1,4 +1,4 @@
-"""Events that were not published before a start, and what another daemon made of them since."""
+"""Events that a start or a silence left unpublished, and what was made of them elsewhere since."""
 
 from __future__ import annotations
 

@@ -87,6 +87,7 @@ async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
     waiting = await _count(ledger, engine, router)
     if waiting:
         log.info("taken up", waiting=waiting)
+    await engine.reports.look_again()
 
 
 async def _count(ledger: Ledger, engine: Engine, router: Router) -> int:

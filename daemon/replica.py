@@ -75,7 +75,6 @@ class Replica:
                 if self._aside and not self.engine.paused:
                     self._aside = False
                     await adopt(self.engine.ledger, self.engine, self.router)
-                    await self.engine.reports.look_again()
                 self._busy = False
                 self._read.set()
         except BaseException as exc:

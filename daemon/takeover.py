@@ -84,7 +84,6 @@ class Takeover:
         """These are ours from now on; all that was told of their messages is in our ledger."""
         self.homes.adopted(places)
         await adopt(self.engine.ledger, self.engine, self.router)
-        await self.engine.reports.look_again()
         await self.replica.stopping.again()
         self._go_on()
 

@@ -55,14 +55,16 @@ def no_network() -> str:
     return f"there is no {' and no '.join(missing)}" if missing else ""
 
 
-FAULTS = {
+AT_ONCE = {
+    "contract": ("contract", "--seconds", "5", "--most", "3000"),
+    "idle": ("idle", "--seconds", "2"),
     "failover": ("failover", "--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip"),
     "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "500"),
     "soak": ("soak", "--hours", "0.1", "--compress", "18"),
 }
 if not no_network():
     cut = ("--netns", "--faults", "cut", "--seconds", "5", "--protocols", "cmpp,sgip")
-    FAULTS["network"] = ("failover", *cut)
+    AT_ONCE["network"] = ("failover", *cut)
 
 Run = tuple[subprocess.Popen[bytes], Path]
 
@@ -73,9 +75,9 @@ def kafka_command(do: str, directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 def running(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
-    """The fault suites, all at once: they mostly wait, and nothing here is timed."""
+    """Suites that mostly wait, all at once: nothing here is timed."""
     started: dict[str, Run] = {}
-    suites = dict(FAULTS)
+    suites = dict(AT_ONCE)
     files = tmp_path_factory.mktemp("kafka")
     start, stop, kill = (kafka_command(do, files) for do in ("start", "stop", "kill"))
     try:
@@ -131,34 +133,6 @@ def result(
         assert targets[name]["met"]
     assert (done.returncode == 0) == all(target["met"] for target in shown["targets"])
     return shown
-
-
-def test_contract_loses_nothing_and_measures_every_step(tmp_path: Path) -> None:
-    done = bench(tmp_path, "contract", "--seconds", "5", "--most", "3000", "--json")
-    shown = result(done, "contract", (*NEVER, *(f"urgent: {name}" for name in NEVER[:3])))
-    assert shown["parameters"]["messages"] == 1100
-    targets = {target["name"]: target["target"] for target in shown["targets"]}
-    assert list(targets)[:6] == [
-        "lowest inner second",
-        "delivered within 5 s",
-        "delivered within 7 s",
-        "answered within 7 s",
-        "queue p50",
-        "queue p99",
-    ]
-    assert targets["queue p50"].startswith("<= 2 ")
-    assert targets["queue p99"].startswith("<= 10 ")
-    assert targets["urgent behind 3000 bulk: p99, published to written"] == "<= 50"
-    published, received = shown["figures"]["urgent"]
-    assert received["p50"] <= published["p50"] <= published["max"]
-    rows = {(row["ms"].split(":")[0], row["by"]): row for row in shown["figures"]["latency"]}
-    for step, least in (("queue", 0), ("answer", 50), ("delivery", 1050)):
-        row = rows[step, "events"]
-        # Stamps have whole milliseconds, both ends of each interval.
-        assert least - 1 <= row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
-        estimated = rows[step, "/metrics"]
-        assert estimated["p50"] <= estimated["p99"]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:
@@ -224,14 +198,43 @@ def test_record_finds_all_that_it_archived_and_matches_every_report(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_idle_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) -> None:
-    shown = result(bench(tmp_path, "idle", "--seconds", "2", "--json"), "idle")
+def test_contract_loses_nothing_and_measures_every_step(running: dict[str, Run]) -> None:
+    done, directory = ended(running, "contract")
+    shown = result(done, "contract", (*NEVER, *(f"urgent: {name}" for name in NEVER[:3])))
+    assert shown["parameters"]["messages"] == 1100
+    targets = {target["name"]: target["target"] for target in shown["targets"]}
+    assert list(targets)[:6] == [
+        "lowest inner second",
+        "delivered within 5 s",
+        "delivered within 7 s",
+        "answered within 7 s",
+        "queue p50",
+        "queue p99",
+    ]
+    assert targets["queue p50"].startswith("<= 2 ")
+    assert targets["queue p99"].startswith("<= 10 ")
+    assert targets["urgent behind 3000 bulk: p99, published to written"] == "<= 50"
+    published, received = shown["figures"]["urgent"]
+    assert received["p50"] <= published["p50"] <= published["max"]
+    rows = {(row["ms"].split(":")[0], row["by"]): row for row in shown["figures"]["latency"]}
+    for step, least in (("queue", 0), ("answer", 50), ("delivery", 1050)):
+        row = rows[step, "events"]
+        # Stamps have whole milliseconds, both ends of each interval.
+        assert least - 1 <= row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
+        estimated = rows[step, "/metrics"]
+        assert estimated["p50"] <= estimated["p99"]
+    assert list(directory.iterdir()) == []
+
+
+def test_idle_loses_nothing_and_measures_cpu_and_memory(running: dict[str, Run]) -> None:
+    done, directory = ended(running, "idle")
+    shown = result(done, "idle")
     new, busy, afterwards = shown["figures"]["daemon"]
     # More work is more CPU, whatever else the machine does.
     assert new["% of a core"] < busy["% of a core"] > afterwards["% of a core"]
     assert new["memory MB"] > 20
     assert shown["figures"]["queue: received .. written"][0]["messages"] == 400
-    assert list(tmp_path.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
 def test_failover_of_an_outage_of_five_seconds_loses_nothing(running: dict[str, Run]) -> None:

@@ -14,21 +14,28 @@ from urllib.parse import quote
 import structlog
 
 from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.migrations import VERSION, migrate
 
 log = structlog.get_logger()
 
-VERSION = 2
 LEDGER = "ledger.sqlite"
 LOCK = "ledger.lock"
 ARCHIVE = "archive"
+RESTORING = ".restoring"
+"""The directory within `state_dir` that a restore fills: as long as it is there, it did not end."""
 _PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(-[0-3][0-9])?")
 BUSY_SECONDS = 10.0
 """How long a lock held by another program (a backup, the sqlite3 shell) is waited for."""
 
 
-def connect(path: Path, *, readonly: bool = False, cache_kb: int = 2000) -> sqlite3.Connection:
-    """A connection to an existing file, in autocommit; raises LedgerError."""
-    mode = "ro" if readonly else "rw"
+def connect(
+    path: Path, *, readonly: bool = False, immutable: bool = False, cache_kb: int = 2000
+) -> sqlite3.Connection:
+    """A connection to an existing file, in autocommit; raises LedgerError.
+
+    `immutable`: nobody writes to the file, as in a backup; then not even a lock is taken on it.
+    """
+    mode = "ro&immutable=1" if immutable else "ro" if readonly else "rw"
     try:
         db = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",
@@ -83,9 +90,9 @@ def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connectio
     try:
         db.execute("pragma journal_mode = wal")
         found = db.execute("pragma user_version").fetchone()[0]
-        if found and found < VERSION:
-            db.execute(f"pragma user_version = {VERSION}")  # the tables are the same
-        if not found:
+        if found:
+            migrate(db, path, ledger=len(scripts) > 1)
+        else:
             sql = "".join(
                 resources.files(__package__).joinpath(name).read_text() for name in scripts
             )
@@ -93,6 +100,9 @@ def create(path: Path, *scripts: str, cache_kb: int = 2000) -> sqlite3.Connectio
     except sqlite3.Error as exc:
         db.close()
         raise explain(exc, path) from exc
+    except LedgerError:
+        db.close()
+        raise
     return db
 
 
@@ -111,8 +121,12 @@ def archives(state_dir: Path) -> list[Path]:
     )
 
 
-def lock(state_dir: Path) -> int:
-    """Make this process the only one to write in `state_dir`, until the descriptor is closed."""
+def lock(state_dir: Path, name: str = "") -> int:
+    """Make this process the only one to write in `state_dir`, until the descriptor is closed.
+
+    `name` is what others are told of it beside its pid.  The kernel lets go of the lock when the
+    process ends, however it ends: what the file says then holds nobody up.
+    """
     path = state_dir / LOCK
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,12 +141,13 @@ def lock(state_dir: Path) -> int:
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
-        holder = os.pread(held, 32, 0).decode(errors="replace").strip() or "unknown"
+        pid, _, who = os.pread(held, 256, 0).decode(errors="replace").strip().partition(" ")
         os.close(held)
+        holder = f"pid {pid or 'unknown'}" + (f", {who}" if who else "")
         raise LedgerError(
-            f"{state_dir}: is in use by another carrierd (pid {holder}); stop it, or give this one"
+            f"{state_dir}: is in use by another carrierd ({holder}); stop it, or give this one"
             " a state_dir of its own"
         ) from exc
     os.ftruncate(held, 0)
-    os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(held, f"{os.getpid()} {name}".encode().strip() + b"\n", 0)
     return held

@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
-from daemon.ledger import files
+from daemon.ledger import files, reader
 from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.keys import RECENT_ROWS, STEPS
 from daemon.ledger.reader import Reader
@@ -72,15 +72,22 @@ class Ledger:
         on_commit: Callable[[float], None] | None = None,
         remember_ids: float = 30 * 86400.0,
         clock: Callable[[], float] = time.time,
+        name: str = "",
     ) -> Self:
         """Open or make the ledger in `state_dir`; raises LedgerError.
 
         `on_events` gets the events of a commit once they are durable, with the number to give to
         `told` when they were published.  `on_commit` gets the seconds each commit took.  A job id
         is known for `remember_ids` seconds after it was received.  `clock` tells the time of day.
+        `name` is told to whoever finds the directory in use.
         """
-        held = files.lock(state_dir)
+        held = files.lock(state_dir, f"instance {name}" if name else "")
         try:
+            if (state_dir / files.RESTORING).exists():
+                raise LedgerError(
+                    f"{state_dir}: a restore did not come to its end here; run `carrierd restore`"
+                    " again"
+                )
             return cls(state_dir, held, on_events, on_commit, remember_ids, clock)
         except BaseException:
             os.close(held)
@@ -464,9 +471,13 @@ class Ledger:
         return value
 
     def _load_recent(self) -> dict[str, tuple[int, bytes, float]]:
-        sql = (
-            "select id, seq, digest, received from job where seq in"
-            " (select ref >> 10 from recent where ref & 1023 = 1023)"
-            " order by seq"
-        )
-        return {row[0]: (row[1], row[2], row[3]) for row in self._db.execute(sql)}
+        """Of jobs whose keys are in `recent`; where few come, some of those are archived."""
+        refs = "select ref >> 10 as seq from recent where ref & 1023 = 1023"
+        sql = f"select id, seq, digest, received from job where seq in ({refs})"  # noqa: S608
+        rows = self._db.execute(sql).fetchall()
+        sql = f"select seq from ({refs}) where seq not in (select seq from job)"  # noqa: S608
+        archived = {seq for (seq,) in self._db.execute(sql)}
+        for row in reader.archived(self.state_dir, archived):
+            rows.append((row.id, row.seq, row.digest, row.received))
+        rows.sort(key=lambda row: row[1])
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}

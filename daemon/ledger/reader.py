@@ -29,6 +29,9 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.statement import fetch, real
 
+DROPPED = "dropped_until"
+"""A counter of the ledger, see `dropped_until`."""
+
 _JOB = (
     'j.seq, j.id, hex(j.digest), j.topic, j.partition, j."offset",'
     f" {real('j.produced')}, {real('j.received')}, hex(j.body)"
@@ -101,6 +104,25 @@ def carrier_ids(db: sqlite3.Connection, mids: Iterable[int]) -> list[tuple[str, 
     return [(account, bytes.fromhex(key), mid, part) for account, key, mid, part in rows]
 
 
+def archived(state_dir: Path, seqs: set[int]) -> list[JobRow]:
+    """Those of `seqs` that an archive has; raises LedgerError."""
+    found: list[JobRow] = []
+    for path in reversed(files.archives(state_dir)):
+        if not seqs:
+            break
+        with closing(files.connect(path, readonly=True)) as db:
+            rows = jobs(db, seqs)
+        found += rows
+        seqs = seqs.difference(row.seq for row in rows)
+    return found
+
+
+def dropped_until(db: sqlite3.Connection) -> int | None:
+    """The end of the last period of which the archive was dropped, in seconds since 1970."""
+    row = db.execute("select value from counter where name = ?", (DROPPED,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def _json(values: Iterable[object]) -> str:
     return orjson.dumps(list(values)).decode()
 
@@ -138,7 +160,7 @@ class Reader:
         finally:
             db.execute("commit")
         if missing := found - {row.seq for row in rows}:
-            for row in self._archived(missing):
+            for row in archived(self._state_dir, missing):
                 if row.id in wanted and row.received + remember > now:
                     known.setdefault(row.id, Known(row.seq, row.digest, True))
         return known
@@ -154,17 +176,6 @@ class Reader:
             " m.mid between s.value << 10 and s.value << 10 | 1023)"
         )
         return {seq for (seq,) in fetch(self._db, "s.value", rest, (_json(seqs),))}
-
-    def _archived(self, seqs: set[int]) -> list[JobRow]:
-        found: list[JobRow] = []
-        for path in reversed(files.archives(self._state_dir)):
-            if not seqs:
-                break
-            with closing(files.connect(path, readonly=True)) as db:
-                rows = jobs(db, seqs)
-            found += rows
-            seqs = seqs.difference(row.seq for row in rows)
-        return found
 
     def find(
         self, wanted: Sequence[tuple[str, bytes]]

@@ -121,9 +121,10 @@ async def test_a_period_may_be_a_day(ledger: Ledger, state_dir: Path) -> None:
     assert [path.stem for path in archives(state_dir)] == ["2026-11-22"]
     midnight = datetime(2026, 11, 23, tzinfo=ZONE).timestamp()
     assert await archiver.drop_archives(midnight - 1, midnight) == []
-    assert await archiver.drop_archives(midnight, midnight) == [
-        state_dir / "archive" / "2026-11-22.sqlite"
-    ]
+    (dropped,) = await archiver.drop_archives(midnight, midnight)
+    assert dropped.path == state_dir / "archive" / "2026-11-22.sqlite"
+    assert dropped.octets >= 4096
+    assert not dropped.path.exists()
     await archiver.close()
 
 
@@ -213,6 +214,28 @@ async def test_ids_of_archived_jobs_stay_known_for_their_time(
     assert await ledger.known(["j-1"]) == {}
 
 
+async def test_ids_of_archived_jobs_stay_known_over_a_restart(
+    state_dir: Path, clock: Clock
+) -> None:
+    """Also where so few come that their keys were not sorted in."""
+    ledger = start(state_dir, clock)
+    await kept(ledger, taken([1, 2]), delivered([1]))
+    archiver = Archiver(ledger, zone=ZONE, archive_after=HOUR)
+    clock.now += 2 * HOUR
+    assert await archiver.sweep(clock.now) == 1
+    await archiver.close()
+    await ledger.close()
+    again = start(state_dir, clock)
+    assert await again.known(["j-1", "j-2", "j-3"]) == {
+        "j-1": Known(1, bytes(16), True),
+        "j-2": Known(2, bytes(16), False),
+    }
+    recent = again.recent("j-1")
+    assert recent is not None
+    assert recent.seq == 1
+    await again.close()
+
+
 async def test_ids_outlive_a_dropped_archive_and_are_forgotten_in_time(
     ledger: Ledger, archiver: Archiver, clock: Clock, state_dir: Path
 ) -> None:
@@ -222,7 +245,8 @@ async def test_ids_outlive_a_dropped_archive_and_are_forgotten_in_time(
     await kept(ledger, Entries(jobs=jobs), delivered([1, 2]))
     clock.now = turn + 2 * HOUR
     await archiver.sweep(clock.now)
-    assert [path.stem for path in await archiver.drop_archives(clock.now, clock.now)] == ["2026-11"]
+    dropped = await archiver.drop_archives(clock.now, clock.now)
+    assert [each.path.stem for each in dropped] == ["2026-11"]
     assert archives(state_dir) == []
     assert not list((state_dir / "archive").iterdir())
     assert await ledger.known(["j-1", "j-2"]) == {"j-2": Known(None, bytes(16), True)}

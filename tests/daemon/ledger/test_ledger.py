@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.ledger import Entries, Event, JobRow, Ledger, LedgerError, MessageRow
+from daemon.ledger import Entries, Event, JobRow, Ledger, LedgerError, MessageRow, files
 from daemon.ledger.files import LEDGER
 from daemon.ledger.keys import RECENT_ROWS
 from tests.daemon.ledger.content import (
@@ -377,6 +377,29 @@ async def test_two_daemons_cannot_share_a_directory(ledger: Ledger, state_dir: P
     with pytest.raises(LedgerError, match=r"in use by another carrierd \(pid [0-9]+\)"):
         start(state_dir)
     await kept(ledger, taken([1]))
+
+
+async def test_who_finds_a_directory_in_use_is_told_by_which_process_and_instance(
+    state_dir: Path,
+) -> None:
+    ledger = Ledger.open(state_dir, on_events=ignore, name="xz-a")
+    with pytest.raises(LedgerError, match=rf"carrierd \(pid {os.getpid()}, instance xz-a\)"):
+        start(state_dir)
+    await ledger.close()
+
+
+def test_a_lock_that_a_killed_daemon_left_holds_nobody_up(state_dir: Path) -> None:
+    state_dir.mkdir()
+    (state_dir / files.LOCK).write_text("1 instance xz-a\n")
+    os.close(files.lock(state_dir, "again"))
+    assert (state_dir / files.LOCK).read_text() == f"{os.getpid()} again\n"
+
+
+async def test_where_a_restore_did_not_end_nothing_starts(state_dir: Path) -> None:
+    (state_dir / files.RESTORING).mkdir(parents=True)
+    with pytest.raises(LedgerError, match="a restore did not come to its end"):
+        start(state_dir)
+    assert not (state_dir / files.LEDGER).exists()
 
 
 async def test_a_closed_ledger_lets_the_next_one_in_and_takes_nothing(state_dir: Path) -> None:

@@ -35,6 +35,7 @@ from .homes import Homes
 from .http import Http
 from .inbound import Inbound
 from .intake import Intake
+from .kept import Kept
 from .ledger import Ledger
 from .ledger.rows import Event as OutEvent
 from .leftovers import Leftovers
@@ -103,6 +104,7 @@ class App:
             on_events=self._publish,
             on_commit=self.tally.commit.observe,
             remember_ids=config.daemon.remember_ids,
+            name=config.daemon.name,
         )
         leftovers = Leftovers(self.ledger, topics.reports)
         self.outbox = Outbox(
@@ -244,7 +246,9 @@ class App:
         )
         self.logins: dict[Address, dict[str, tuple[str, object]]] = {}
         """Password and account by login name, of each address where carriers connect to us."""
-        self.http = Http(registry(metrics), self.status.not_ready, self.status.show)
+        shown = registry(metrics)
+        shown.register(Kept(self.sweep.retention))
+        self.http = Http(shown, self.status.not_ready, self.status.show)
         self.listeners = [
             self._listener(address)
             for address in sorted(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
 from . import jobs
 from .clock import wall
 from .config import Daemon
-from .ledger import Archiver, Ledger
+from .ledger import Archiver, Ledger, Retention
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ class Sweep:
             archive_after=settings.archive_after,
             recipients=lambda body: len(jobs.unpack(body).to),
         )
+        self.retention = Retention(ledger, self.archiver, settings.timezone)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -34,8 +36,7 @@ class Sweep:
             moved = await self.archiver.sweep(at)
             if moved:
                 log.info("archived", jobs=moved)
-            for path in await self.archiver.drop_archives(at - self.settings.retain, at):
-                log.info("archive dropped", file=path.name, reason="older than `daemon.retain`")
+            await self.retention.run(at, time.monotonic(), self.settings.retain)
 
     async def close(self) -> None:
         """Before the ledger's own."""

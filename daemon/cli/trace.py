@@ -47,9 +47,11 @@ def run(args: argparse.Namespace) -> int:
     from daemon.recall import revive_all
 
     config = load(args.config, secrets=False)
+    since = None
     try:
         with History.open(config.daemon.state_dir) as history:
             found = revive_all(_look(history, args))
+            since = history.kept_since(config.daemon.timezone)
     except LedgerError as exc:
         print(exc, file=sys.stderr)
         found = []
@@ -59,8 +61,9 @@ def run(args: argparse.Namespace) -> int:
         print(orjson.dumps(lives).decode())
     elif lives:
         _show(lives)
-    else:
-        print("nothing found", file=sys.stderr)
+    if not lives:
+        older = f"; of before {since} there are no records any more (`daemon.retain`)"
+        print("nothing found" + (older if since else ""), file=sys.stderr)
     return FOUND if lives else NONE
 
 

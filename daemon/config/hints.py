@@ -119,8 +119,9 @@ def _said(info: inspect.Type) -> str:
         described = (info.extra_json_schema or {}).get("description")
         if described:
             return str(described)
-        unit = (info.extra or {}).get("unit")
-        return _said(info.type) + (f" ({unit})" if unit else "")
+        extra = info.extra or {}
+        aside = "; ".join(extra[key] for key in ("unit", "why") if key in extra)
+        return _said(info.type) + (f" ({aside})" if aside else "")
     if isinstance(info, inspect.UnionType):
         return ", or ".join(_said(one) for one in info.types)
     if isinstance(info, inspect.BoolType):

@@ -81,9 +81,14 @@ class Daemon(Section, frozen=True, kw_only=True):
     """Inbound parts that stay incomplete are published after this."""
     archive_after: Seconds = DAY
     """Finished jobs older than this move from the ledger to the archive files."""
-    retain: Annotated[float, Meta(ge=184 * DAY, le=36500 * DAY, extra={"unit": "seconds"})] = (
-        400 * DAY
-    )
+    retain: Annotated[
+        float,
+        Meta(
+            ge=184 * DAY,
+            le=36500 * DAY,
+            extra={"unit": "seconds", "why": "six months of records, 184 days, are to be kept"},
+        ),
+    ] = 400 * DAY
     """How long archive files are kept.  At least 184 days: the law asks for six months."""
     codes: Path | None = None
     """A table of status codes that goes before the one shipped."""

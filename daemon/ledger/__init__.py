@@ -9,6 +9,7 @@ from daemon.ledger.errors import LedgerError
 from daemon.ledger.history import History
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period
+from daemon.ledger.retention import Retention
 from daemon.ledger.rows import (
     INDEX_BITS,
     LAST_INDEX,
@@ -41,5 +42,6 @@ __all__ = [
     "MessageValues",
     "Period",
     "Queued",
+    "Retention",
     "Waiting",
 ]

@@ -19,16 +19,19 @@ from contextlib import closing
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
+import structlog
 
 from daemon.ledger import files, keys, purge
-from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.errors import explain
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
 from daemon.ledger.statement import Bulk, fetch, real
 from daemon.ledger.volume import Volume
+
+log = structlog.get_logger()
 
 SLICE_JOBS = 200
 """So many jobs are deleted in one transaction: some 5 ms that a commit may have to wait."""
@@ -67,6 +70,14 @@ _LAST_SEQ = """
 insert into counter values ('last_seq', ?)
 on conflict (name) do update set value = max(value, excluded.value)
 """
+
+
+class Dropped(NamedTuple):
+    """An archive file that is no more."""
+
+    path: Path
+    octets: int
+    """Of disk that it took, and that are free now."""
 
 
 class Archiver:
@@ -127,12 +138,13 @@ class Archiver:
             for number in range(keys.SLICES):
                 await self._ledger.run(partial(keys.rise, number))
 
-    async def drop_archives(self, before: float, now: float) -> list[Path]:
+    async def drop_archives(self, before: float, now: float) -> list[Dropped]:
         """Delete the files whose period was over at `before`; returns them.
 
-        Ids that are still to be remembered at `now` go to the ledger first.
+        Ids that are still to be remembered at `now` go to the ledger first.  A file that cannot be
+        deleted is said in the log and stays.
         """
-        dropped = []
+        dropped: list[Dropped] = []
         for path in files.archives(self._ledger.state_dir):
             if end_of(path.stem, self._zone) > before:
                 continue
@@ -140,8 +152,10 @@ class Archiver:
             while used := await self._call(self._still_used, path, after, now):
                 after = used[-1][0]
                 await self._ledger.run(partial(_insert, self._used, [row[1:] for row in used]))
-            await self._call(_unlink, path)
-            dropped.append(path)
+            try:
+                dropped.append(Dropped(path, await self._call(_unlink, path)))
+            except OSError as exc:
+                log.error("archive cannot be dropped", path=str(path), error=exc.strerror)
         return dropped
 
     async def close(self) -> None:
@@ -263,9 +277,13 @@ def _forget(now: float, db: sqlite3.Connection) -> bool:
     return db.execute(_FORGET, (now, FORGET_ROWS)).rowcount == FORGET_ROWS
 
 
-def _unlink(path: Path) -> None:
-    try:
-        for suffix in ("-wal", "-shm", ""):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-    except OSError as exc:
-        raise LedgerError(f"{path}: cannot be deleted: {exc.strerror}") from exc
+def _unlink(path: Path) -> int:
+    """Returns the octets that it frees; raises OSError."""
+    freed = 0
+    # What SQLite keeps beside it goes first: a file without them is whole, they alone are nothing.
+    for suffix in ("-wal", "-shm", ""):
+        each = path.with_name(path.name + suffix)
+        if each.exists():
+            freed += each.stat().st_blocks * 512
+            each.unlink()
+    return freed

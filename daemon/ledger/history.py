@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,16 +34,20 @@ class History:
     """Looks in the ledger and its archives, read-only; newest last in what it returns."""
 
     @classmethod
-    def open(cls, state_dir: Path) -> Self:
-        """Raises LedgerError when there is no ledger in `state_dir`, or none that can be read."""
+    def open(cls, state_dir: Path, *, immutable: bool = False) -> Self:
+        """Raises LedgerError when there is no ledger in `state_dir`, or none that can be read.
+
+        `immutable`: nobody writes there, as in a backup; nothing is made beside the files then.
+        """
         if not (state_dir / files.LEDGER).exists():
             raise LedgerError(
                 f"{state_dir}: has no {files.LEDGER}; check state_dir, or start the daemon once"
             )
-        return cls(state_dir)
+        return cls(state_dir, immutable)
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, immutable: bool = False) -> None:
         self._state_dir = state_dir
+        self._immutable = immutable
         self._open: dict[Path, sqlite3.Connection] = {}
         self._files()
 
@@ -84,6 +89,13 @@ class History:
             ]
 
         return self._rows(self._mids(look))
+
+    def kept_since(self, zone: tzinfo) -> str | None:
+        """The first day, `2026-05-01`, of which nothing was dropped; None: nothing ever was."""
+        path, db = self._files()[0]
+        with _snapshot(path, db):
+            until = reader.dropped_until(db)
+        return None if until is None else datetime.fromtimestamp(until, zone).strftime("%Y-%m-%d")
 
     def close(self) -> None:
         for db in self._open.values():
@@ -132,7 +144,7 @@ class History:
             self._open.pop(path).close()
         for path in paths:
             if path not in self._open:
-                self._open[path] = files.connect(path, readonly=True)
+                self._open[path] = files.connect(path, readonly=True, immutable=self._immutable)
         return [(path, self._open[path]) for path in paths]
 
 

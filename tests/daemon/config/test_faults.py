@@ -308,7 +308,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "kept for less than the law asks": (
         'name = "xz-a"',
         'name = "xz-a"\nretain = 86400',
-        "3: daemon.retain: is 86400, allowed is a number from 15897600 to 3153600000 (seconds)",
+        "3: daemon.retain: is 86400, allowed is a number from 15897600 to 3153600000 (seconds; "
+        "six months of records, 184 days, are to be kept)",
     ),
     "parked after no time": (
         'name = "xz-a"',

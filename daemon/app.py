@@ -34,6 +34,7 @@ from .engine import Engine
 from .homes import Homes
 from .http import Http
 from .inbound import Inbound
+from .inherited import Inherited
 from .intake import Intake
 from .kept import Kept
 from .ledger import Ledger
@@ -43,6 +44,7 @@ from .link import Link
 from .listen import Listener
 from .metrics import Metrics, registry
 from .model import Message, Part
+from .notify import Notify
 from .numbers.plan import Plan
 from .offsets import Offsets
 from .outbox import Outbox
@@ -77,13 +79,25 @@ class Stopped(Exception):  # noqa: N818  # an end, not a fault of the caller
 
 
 class App:
-    """`broker` is for tests that bring their own; else the configuration says which."""
+    """`broker` is for tests that bring their own; else the configuration says which.
 
-    def __init__(self, config: Config, broker: Broker | None = None) -> None:
+    `notify` and `inherited` are the service manager's side, if there is one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        broker: Broker | None = None,
+        *,
+        notify: Notify | None = None,
+        inherited: Inherited | None = None,
+    ) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.tally = Tally()
         self.broker = broker if broker is not None else broker_of(config)
+        self.notify = notify if notify is not None else Notify()
+        self.inherited = inherited if inherited is not None else Inherited()
         self.stamps = Stamps(config.daemon.timezone)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -274,6 +288,7 @@ class App:
             self.engine,
             self.engine.attach,
             self.engine.detach,
+            self.inherited.take(*address),
         )
 
     def _admit(self, account: Account) -> None:
@@ -313,6 +328,8 @@ class App:
             await self.takeover.adopt(frozenset())
         for listener in self.listeners:
             await listener.start()
+        if left := self.inherited.left():
+            log.warning("inherited sockets that are no account's `listen`", addresses=left)
         self._run("outbox", self.outbox.run())
         self._run("ticker", self.ticker.run())
         self._run("refill", self.refill.run())
@@ -324,6 +341,7 @@ class App:
         await self.source.start()
         self._run("intake", self.intake.run())
         self.status.starting = False
+        self.notify.ready()
         log.info(
             "started",
             name=self.config.daemon.name,
@@ -421,6 +439,7 @@ class App:
         deadline = self.loop.time() + within
         log.info("draining", within=within)
         self.status.draining = True
+        self.notify.stopping(within)
         self.intake.stop()
         for account in self.accounts.values():
             account.draining = True

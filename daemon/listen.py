@@ -8,7 +8,9 @@ octets (one frame) and in number.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
@@ -71,7 +73,9 @@ class Listener:
         engine: Owner,
         attach: Callable[[Link, Account], None],
         detach: Callable[[Link], None],
+        inherited: socket.socket | None = None,
     ) -> None:
+        """`inherited` is a socket that listens at the address already."""
         self.host = host
         self.port = port
         self.accounts = accounts
@@ -80,6 +84,7 @@ class Listener:
         self.attach = attach
         self.detach = detach
         self.links: set[Link] = set()
+        self._inherited = inherited
         self._server: asyncio.Server | None = None
 
     @property
@@ -94,7 +99,11 @@ class Listener:
     async def start(self) -> None:
         """Raises OSError when the address cannot be had."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Door(self), self.host, self.port)
+        door = partial(Door, self)
+        if self._inherited is not None:
+            self._server = await loop.create_server(door, sock=self._inherited)
+        else:
+            self._server = await loop.create_server(door, self.host, self.port)
 
     async def stop(self) -> None:
         """No new connections; say goodbye on the others."""

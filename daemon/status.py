@@ -71,6 +71,19 @@ class Status:
                 reasons.append(f"carrier {carrier}: no usable account of {', '.join(accounts)}")
         return reasons
 
+    def line(self) -> str:
+        """How it goes, in one line: what `systemctl status` shows."""
+        binds = up = 0
+        for name, account in self.accounts.items():
+            binds += len(self.pool.binds.get(name, ()))
+            up += sum(self.pool.up(name, node.name) for node in account.settings.nodes)
+        waiting = sum(
+            account.own_waiting + self.router.waiting(name)
+            for name, account in self.accounts.items()
+        )
+        said = [f"{up} of {binds} binds up, {waiting} messages waiting", *self.not_ready()]
+        return "; ".join(said)
+
     def show(self) -> dict[str, Any]:
         """The body of `/status`."""
         now = self.now()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import faulthandler
 import gc
+import os
 import resource
 import signal
 from pathlib import Path
@@ -49,19 +51,30 @@ def run(args: argparse.Namespace) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     if (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc's
         set_option(_M_ARENA_MAX, ARENAS)
+    # The watchdog ends a stuck loop with SIGABRT: where it was stuck goes to stderr.
+    faulthandler.enable()
     return uvloop.run(_serve(config, args.config))
 
 
 async def _serve(config: Config, path: Path) -> int:
     from daemon.app import App, Stopped
     from daemon.broker.base import BrokerError
+    from daemon.inherited import Inherited
     from daemon.ledger import LedgerError
+    from daemon.notify import Notify
 
     # Finished messages are freed by their reference counts; the collector finds little.
     gc.set_threshold(50_000, 20, 50)
     loop = asyncio.get_running_loop()
     try:
-        app = App(config)
+        notify = Notify.of(os.environ, os.getpid())
+        inherited = Inherited.of(os.environ, os.getpid())
+    except ValueError as exc:
+        log.critical("cannot start", error=str(exc))
+        return UNUSABLE
+    try:
+        app = App(config, notify=notify, inherited=inherited)
+        notify.begin(app.status.line)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, app.stop)
         loop.add_signal_handler(signal.SIGHUP, _reload, app, path)
@@ -71,20 +84,23 @@ async def _serve(config: Config, path: Path) -> int:
         return UNUSABLE
     except Stopped:
         return FAILED
+    finally:
+        notify.close()
 
 
 def _reload(app: App, path: Path) -> None:
     """SIGHUP: a file with a fault changes nothing."""
     from daemon.config import ConfigError, examine
 
-    try:
-        # The running name, not the file's: two instances with one share would pass the rate.
-        config, warnings, _ = examine(path, instance=app.config.daemon.name, at_start=True)
-    except ConfigError as exc:
-        log.error("configuration refused, the old one stays", error=str(exc))
-    else:
-        _warn(warnings)
-        app.reload(config)
+    with app.notify.reloading():
+        try:
+            # The running name, not the file's: two instances with one share would pass the rate.
+            config, warnings, _ = examine(path, instance=app.config.daemon.name, at_start=True)
+        except ConfigError as exc:
+            log.error("configuration refused, the old one stays", error=str(exc))
+        else:
+            _warn(warnings)
+            app.reload(config)
 
 
 def _warn(warnings: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The configuration file: read once, refused whole with every fault named, frozen afterwards.
 
-Nothing else in the daemon reads the file or the environment.  `load` is what commands call;
+Nothing else in the daemon reads the file, nor the environment but for what the service manager
+says there to `carrierd run`.  `load` is what commands call;
 `examine` also gives what is odd without being wrong.
 """
 

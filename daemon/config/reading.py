@@ -23,6 +23,12 @@ from .secret import Secret
 
 LONGEST_SECRET = 4096
 SECRET_FORMS = ("", "_file", "_env")
+CREDENTIALS = "${CREDENTIALS_DIRECTORY}/"
+"""What the path of a secret begins with that the service manager hands over."""
+_NO_CREDENTIALS = (
+    "CREDENTIALS_DIRECTORY is not set, allowed is a path, or a credential where the service "
+    "manager hands one over (LoadCredential= of the unit)"
+)
 _ONE_LINE = "allowed is a file with the secret on one line that this user may read"
 
 
@@ -209,7 +215,7 @@ class Reader:
             return Secret(None)
         found: str | None = value
         if form.endswith("_file"):
-            found = self._from_file(self._folder / value, place)
+            found = self._from_file(value, place)
         elif form.endswith("_env"):
             found = self._environ.get(value)
             if found is None:
@@ -224,7 +230,16 @@ class Reader:
             return None
         return Secret(found)
 
-    def _from_file(self, file: Path, place: lines.Place) -> str | None:
+    def _from_file(self, value: str, place: lines.Place) -> str | None:
+        guarded = value.startswith(CREDENTIALS)
+        if guarded:
+            directory = self._environ.get("CREDENTIALS_DIRECTORY")
+            if not directory:
+                self.fault(place, f"names a credential, but {_NO_CREDENTIALS}")
+                return None
+            file = Path(directory) / value.removeprefix(CREDENTIALS)
+        else:
+            file = self._folder / value
         try:
             with file.open("rb") as stream:
                 mode = os.fstat(stream.fileno()).st_mode
@@ -240,7 +255,8 @@ class Reader:
             too_long = f"is longer than {LONGEST_SECRET} octets ({file})"
             self.fault(place, f"{too_long}, {_ONE_LINE}")
             return None
-        if mode & (stat.S_IRGRP | stat.S_IROTH):
+        # A credential's group bits are the mask of an access list that names this user alone.
+        if mode & (stat.S_IROTH if guarded else stat.S_IRGRP | stat.S_IROTH):
             self.warn(place, f"{file} can be read by others than its owner, chmod 600 closes it")
         return text.removesuffix("\n").removesuffix("\r")
 

@@ -182,8 +182,8 @@ def production(folder: Path, edit: tuple[str, str] = ("", "")) -> Config:
     for name in ("xz-telecom", "xz-broadnet"):
         (folder / name).write_text("fromfile\n")
         (folder / name).chmod(0o400)
-    text = text.replace("/run/credentials/carrierd.service", str(folder))
     environ = {
+        "CREDENTIALS_DIRECTORY": str(folder),
         "CARRIERD_KAFKA_PASSWORD": "fromenv",
         "XZ_MOBILE_PASSWORD": "fromenv",
         "XZ_UNICOM_PASSWORD": "fromenv",

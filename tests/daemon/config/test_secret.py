@@ -50,6 +50,24 @@ def test_a_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
         ]
 
 
+CREDENTIAL = 'password_file = "${CREDENTIALS_DIRECTORY}/xz"'
+
+
+def test_a_credential_is_read_where_the_service_manager_put_it(tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "xz").write_text("s3cret\n")
+    (folder / "xz").chmod(0o440)  # the mask of an access list, as systemd leaves it
+    found = examined(tmp_path, given_as(CREDENTIAL), CREDENTIALS_DIRECTORY=str(folder))
+    assert found.config.accounts["mobile"].password == Secret("s3cret")
+    assert found.warnings == []
+
+
+def test_a_credential_without_a_service_manager_is_a_fault_that_says_so(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, given_as(CREDENTIAL))
+    assert line.startswith(f"{LINE}names a credential, but CREDENTIALS_DIRECTORY is not set")
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o600])
 def test_at_start_a_password_in_a_configuration_that_others_can_read_is_a_warning(
     tmp_path: Path, mode: int

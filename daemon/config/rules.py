@@ -27,8 +27,8 @@ from .secret import Secret
 CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
 ROUTES = (*CARRIERS, "default")
 SGIP_KEYS = ("node_id", "corp_id", "listen", "listen_login", "listen_password", "listen_allow")
-# Quirks that only one protocol has a use for; elsewhere they are ignored, with a warning.
-ONLY_FOR = {"md5_pad": "cmpp", "system_type": "smpp", "bind_mode": "smpp"}
+# Quirks that only some protocols have a use for; elsewhere they draw a warning.
+ONLY_FOR = {"md5_pad": ("cmpp", "smgp"), "system_type": ("smpp",), "bind_mode": ("smgp", "smpp")}
 
 
 class Limits(NamedTuple):
@@ -128,8 +128,9 @@ def _protocol(reader: Reader, account: Table) -> None:
 def _protocol_warnings(reader: Reader, account: Table, protocol: str, limits: Limits) -> None:
     path = account.path
     for key, only in ONLY_FOR.items():
-        if key in account.given and protocol != only:
-            reader.warn((*path, key), f"has no effect with {protocol}, it is for {only}")
+        if key in account.given and protocol not in only:
+            meant = " and ".join(only)
+            reader.warn((*path, key), f"has no effect with {protocol}, it is for {meant}")
     window = account.get("window")
     if window is not None and limits.window is not None and window > limits.window:
         reader.warn(

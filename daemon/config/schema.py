@@ -69,18 +69,22 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Daemon(Section, frozen=True, kw_only=True):
     name: Name = "carrierd"
-    """This instance, in metrics and reports."""
+    """This instance: in metrics and logs, and in `shares` of the accounts.  For example
+    `"xz-a"`."""
     state_dir: Path = Path("/var/lib/carrierd")
+    """Ledger, archive and local queues; one daemon each, on a disk that keeps what it says it has
+    written.  For example `"/var/lib/carrierd"`."""
     drain_within: Delay = 30.0
-    """SIGTERM: how long answers are awaited."""
+    """SIGTERM: how long answers are awaited.  For example `30.0`."""
     timezone: ZoneInfo = ZoneInfo("Asia/Shanghai")
-    """Of wire stamps, digests and reports, whatever the host's."""
+    """Of wire stamps, digests and reports, whatever the host's.  For example `"Asia/Shanghai"`."""
     remember_ids: Seconds = 30 * DAY
-    """How long a used job id is known."""
+    """How long a used job id is known.  For example `2592000`."""
     join_within: Seconds = 180.0
-    """Inbound parts that stay incomplete are published after this."""
+    """Inbound parts that stay incomplete are published after this.  For example `180.0`."""
     archive_after: Seconds = DAY
-    """Finished jobs older than this move from the ledger to the archive files."""
+    """Finished jobs older than this move from the ledger to the archive files.  For example
+    `86400`."""
     retain: Annotated[
         float,
         Meta(
@@ -89,11 +93,13 @@ class Daemon(Section, frozen=True, kw_only=True):
             extra={"unit": "seconds", "why": "six months of records, 184 days, are to be kept"},
         ),
     ] = 400 * DAY
-    """How long archive files are kept.  At least 184 days: the law asks for six months."""
+    """How long archive files are kept.  At least 184 days: the law asks for six months.  For example
+    `34560000`."""
     codes: Path | None = None
-    """A table of status codes that goes before the one shipped."""
+    """A table of status codes that goes before the one shipped.  For example `"codes.tsv"`."""
     park_after: ShortSeconds = 60.0
-    """What has to wait longer (`not_before`, no usable account) waits in `topics.parked`."""
+    """What has to wait longer (`not_before`, no usable account) waits in `topics.parked`.  For
+    example `60.0`."""
 
 
 class Topics(Section, frozen=True, kw_only=True):
@@ -101,46 +107,67 @@ class Topics(Section, frozen=True, kw_only=True):
         "sms.jobs.urgent",
         "sms.jobs",
     )
-    """Earlier ones are taken first, whatever waits in later ones."""
+    """Earlier ones are taken first, whatever waits in later ones.  For example `["sms.jobs.urgent",
+    "sms.jobs"]`."""
     reports: Topic = "sms.reports"
+    """What became of every message.  For example `"sms.reports"`."""
     inbound: Topic = "sms.inbound"
+    """Messages from subscribers.  For example `"sms.inbound"`."""
     dead: Topic = "sms.dead"
+    """Records that are no jobs.  For example `"sms.dead"`."""
     parked: Topic = "sms.parked"
-    """What has to wait long."""
+    """What has to wait long.  For example `"sms.parked"`."""
     state: Topic = "sms.state"
-    """What another daemon needs to take over."""
+    """What another daemon needs to take over.  For example `"sms.state"`."""
 
 
 class Broker(Section, frozen=True, kw_only=True):
     kind: Literal["kafka", "local"] = "kafka"
-    """`local` is a durable queue inside `state_dir` and needs no server."""
+    """`local` is a durable queue inside `state_dir` and needs no server.  For example `"kafka"`."""
     bootstrap: Annotated[tuple[HostPort, ...], Meta(min_length=1)] = ("127.0.0.1:9092",)
+    """Where Kafka is asked for its brokers.  For example `["kafka-1:9092", "kafka-2:9092"]`."""
     group: Text = "carrierd"
+    """The consumer group; daemons with the same one share the jobs.  For example `"carrierd"`."""
     commit: Literal["answered", "stored"] = "answered"
+    """Whether an offset moves when the messages no longer depend on this machine (`answered`: a
+    lost disk loses no job), or when they are on its disk (`stored`).  For example `"answered"`."""
     topics: Topics = Topics()
+    """The topics, each with one use only.  For example `topics.reports = "sms.reports"`."""
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the connection is secured and who we are is shown.  For example `"SASL_SSL"`."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """Of `SASL_` security.  For example `"SCRAM-SHA-512"`."""
     username: Text | None = None
+    """Needed with `SASL_` security, without effect else.  For example `"carrierd"`."""
     password: Secret | None = None
+    """Needed with `SASL_` security, without effect else.  For example
+    `"CARRIERD_KAFKA_PASSWORD"`."""
     ca_file: Path | None = None
+    """Authorities that Kafka's certificate is checked against, when the system's own do not do.
+    For example `"/etc/carrierd/kafka-ca.pem"`."""
 
 
 class Http(Section, frozen=True, kw_only=True):
     listen: Address = Address("127.0.0.1", 9464)
-    """/metrics /healthz /readyz /status; port 0 takes a free one."""
+    """/metrics /healthz /readyz /status; port 0 takes a free one.  For example
+    `"127.0.0.1:9464"`."""
 
 
 class Node(Section, frozen=True, kw_only=True):
     """One gateway address of an account."""
 
     name: Name
+    """In metrics, reports and logs; each node of an account has another.  For example `"nj-1"`."""
     host: Text
+    """Name or address of the gateway.  For example `"10.20.0.11"`."""
     port: Port
-    binds: Annotated[int, Meta(ge=1, le=1000)] = 1
+    """The gateway's port.  For example `7890`."""
+    binds: Annotated[int, Meta(ge=1, le=1000, extra={"unit": "connections"})] = 1
+    """Connections that are kept logged in.  For example `2`."""
     priority: Annotated[int, Meta(ge=0, le=1000)] = 1
-    """Lower is preferred; equal priorities share the load."""
+    """Lower is preferred; equal priorities share the load.  For example `1`."""
     local_address: str | None = None
-    """The source address to connect from; carriers admit fixed ones."""
+    """The source address to connect from; carriers admit fixed ones.  For example `"10.20.9.5"`."""
 
 
 class Listener(NamedTuple):
@@ -156,57 +183,92 @@ class Account(Section, frozen=True, kw_only=True):
     """One set of credentials at one carrier, with its nodes and the carrier's quirks."""
 
     carrier: Carrier
+    """Whose account it is; routes and reports say it.  For example `"mobile"`."""
     protocol: Protocol
+    """What the gateway speaks.  It never follows from the carrier.  For example `"cmpp"`."""
     version: Literal["1.2", "2.0", "3.0", "3.4"]
+    """Of the protocol: 2.0 or 3.0 of CMPP, 1.2 of SGIP, 3.0 of SMGP, 3.4 of SMPP.  For example
+    `"3.0"`."""
     login: Text
-    """SP_Id, client id, system_id."""
+    """SP_Id, client id, system_id.  For example `"901234"`."""
     password: Secret
+    """Shared secret of the login.  For example `"XZ_MOBILE_PASSWORD"`."""
     access_number: Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z", description="1 to 20 digits")]
-    """Every source number begins with it."""
+    """Every source number begins with it.  For example `"106575257777"`."""
     service_id: Annotated[str, Meta(max_length=10)] = ""
+    """The service code that the carrier gave with the account.  For example `"XZ12123"`."""
     rate: Rate
-    """All binds of the account together; each destination counts."""
-    window: Annotated[int, Meta(ge=1, le=10_000)] = 16
-    """Unanswered submits per bind."""
+    """What may be written in any one second, all binds of the account together; each destination
+    counts.  For example `200`."""
+    window: Annotated[int, Meta(ge=1, le=10_000, extra={"unit": "submits"})] = 16
+    """Unanswered submits per bind.  For example `16`."""
     answer_within: ShortSeconds = 5.0
-    """A submit without an answer for this long is uncertain."""
+    """A submit without an answer for this long is uncertain.  For example `5.0`."""
     keepalive: ShortSeconds = 30.0
-    """Silence after which the link is tested."""
+    """Silence after which the link is tested.  For example `30.0`."""
     report_within: Seconds = 3 * DAY
-    """No final report by then: expired."""
-    max_binds: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    """The most binds of all nodes together; 0: as many as the nodes list."""
+    """No final report by then: expired.  For example `259200`."""
+    max_binds: Annotated[int, Meta(ge=0, le=10_000, extra={"unit": "connections"})] = 0
+    """The most binds of all nodes together; 0: as many as the nodes list.  For example `4`."""
     nodes: Annotated[tuple[Node, ...], Meta(min_length=1)]
+    """The account's gateways, tables of `[[accounts.NAME.nodes]]`.  For example `[{ name = "nj-1",
+    host = "10.20.0.11", port = 7890 }]`."""
 
     node_id: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    """SGIP: our node number, 3, area code and enterprise code.  For example `3025112345`."""
     corp_id: Annotated[str, Meta(pattern=r"\A[0-9]{1,5}\Z", description="1 to 5 digits")] | None = (
         None
     )
+    """SGIP: the enterprise code.  For example `"12345"`."""
     listen: Address | None = None
+    """SGIP: where the carrier connects to us with Deliver and Report.  For example
+    `"0.0.0.0:8801"`."""
     listen_login: Text | None = None
+    """SGIP: what the carrier logs in with there; accounts that share an address have different
+    ones.  For example `"smg"`."""
     listen_password: Secret | None = None
+    """SGIP: the carrier's password there.  For example `"XZ_UNICOM_LISTEN"`."""
     listen_allow: Annotated[tuple[Network, ...], Meta(min_length=1)] | None = None
+    """SGIP: where the carrier may connect from; others are closed unanswered.  For example
+    `["10.30.0.0/24"]`."""
 
     udhi: Literal[1, 64] = 1
+    """Value of the header indicator of long messages; a few gateways want 64.  For example `64`."""
     md5_pad: bool = False
-    """CMPP: the digest takes the login padded to its field."""
+    """CMPP, SMGP: the login's digest takes the login padded to its field.  For example `true`."""
     report_id: Literal["auto", "text", "hex", "decimal"] = "auto"
+    """SMPP: how reports spell the id that the answer gave: as it is, in hexadecimal where the
+    answer has decimal, in decimal where it has hexadecimal; `auto` understands all.  For example
+    `"decimal"`."""
     throttle_codes: tuple[Annotated[int, Meta(ge=0, le=0xFFFFFFFF)], ...] = ()
-    """Answers that mean "slower", beside the protocol's own."""
+    """Answers that mean "slower", beside the protocol's own.  For example `[250]`."""
     encoding: Literal["auto", "ucs2", "gbk", "ascii"] = "auto"
+    """Of texts: `auto` takes ASCII or GSM 7-bit where the text fits, else UCS-2.  For example
+    `"ucs2"`."""
     long: Literal["udh8", "udh16", "sar", "payload"] = "udh8"
+    """How parts of a message say that they belong together: a header with a reference of 8 or 16
+    bits, or in SMPP the `sar_` parameters, or the whole text in `message_payload`.  For example
+    `"udh16"`."""
     bind_mode: Literal["trx", "tx+rx"] = "trx"
+    """SMPP and SMGP: one connection for both directions, or one for each.  For example
+    `"tx+rx"`."""
     system_type: Annotated[str, Meta(max_length=12)] = ""
+    """SMPP: what the login calls its system.  For example `"SMPP"`."""
     signature_by: Literal["client", "gateway"] = "client"
-    max_destinations: Annotated[int, Meta(ge=1, le=99)] = 1
+    """Who puts the signature in front; `gateway` when the gateway adds it by itself.  For example
+    `"gateway"`."""
+    max_destinations: Annotated[int, Meta(ge=1, le=99, extra={"unit": "recipients"})] = 1
+    """The most recipients of one job in one submit, 80 with SGIP.  For example `99`."""
     adapt: bool = True
     """Slow down while the gateway's answers take longer than they did; throttle answers slow the
-    account down in any case."""
+    account down in any case.  For example `false`."""
     min_rate: Rate | None = None
-    """How far the account is slowed down at most; a tenth of `rate` when absent."""
+    """How far the account is slowed down at most; a tenth of `rate` when absent.  For example
+    `20`."""
     shares: Mapping[str, Weight] = {}
     """The instances that share the account, by `daemon.name`, and the weight of each; none: it is
-    all this one's.  In a configuration of one instance they are taken into account already."""
+    all this one's. In a configuration of one instance they are taken into account already.  For
+    example `{ "xz-a" = 1, "xz-b" = 1 }`."""
 
     @property
     def lowest_rate(self) -> float:
@@ -262,21 +324,28 @@ class Routes(Section, frozen=True, kw_only=True):
     """Carrier of the number -> accounts, first usable wins."""
 
     mobile: tuple[str, ...] = ()
+    """Accounts for China Mobile's numbers.  For example `["xz-mobile"]`."""
     unicom: tuple[str, ...] = ()
+    """Accounts for China Unicom's numbers.  For example `["xz-unicom"]`."""
     telecom: tuple[str, ...] = ()
+    """Accounts for China Telecom's numbers.  For example `["xz-telecom"]`."""
     broadnet: tuple[str, ...] = ()
+    """Accounts for China Broadnet's numbers.  For example `["xz-broadnet", "xz-mobile"]`."""
     default: tuple[str, ...] = ()
-    """For unknown prefixes."""
+    """Accounts for unknown prefixes; none: `LOCAL:NO_ROUTE`.  For example `["xz-mobile"]`."""
     prefixes: Path | None = None
-    """A table of number prefixes that goes before the one shipped."""
+    """A table of number prefixes that goes before the one shipped.  For example
+    `"prefixes.tsv"`."""
 
 
 class Uncertain(Section, frozen=True, kw_only=True):
     """What was written to the gateway and not answered."""
 
     hold: Delay = 10.0
-    """How long a report is awaited first."""
+    """How long a report is awaited first.  For example `10.0`."""
     then: Literal["resend", "wait"] = "resend"
+    """What happens when no report came: the parts without an answer go once more, or never.  For
+    example `"wait"`."""
 
 
 _BEHAVIOUR = get_type_hints(Behaviour, include_extras=True)
@@ -296,10 +365,13 @@ class Simulate(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What `carrierd simulate` does; `run` takes no notice of it."""
 
     listen: Address | None = None
-    """HTTP for POST /faults, POST /mo and GET /counts; port 0 takes a free one."""
+    """HTTP for POST /faults, POST /mo and GET /counts; port 0 takes a free one.  For example
+    `"127.0.0.1:9465"`."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-    """Of the chances: the same seed plays the same faults."""
+    """Of the chances: the same seed plays the same faults.  For example `7`."""
     accounts: Mapping[str, Override] = {}  # type: ignore[valid-type]
+    """What differs for one account, tables `[simulate.accounts.NAME]` of the same keys.  For
+    example `{ xz-mobile = { throttle = 0.1 } }`."""
 
     def behaviour(self, account: str) -> Behaviour:
         """What applies to this account: its own settings before the general ones.

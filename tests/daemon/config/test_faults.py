@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a boolean for a number": (
         "window = 16",
         "window = true",
-        f"26: {M}.window: is true, allowed is an integer from 1 to 10000",
+        f"26: {M}.window: is true, allowed is an integer from 1 to 10000 (submits)",
     ),
     "out of range": (
         "port = 7891",

@@ -118,7 +118,7 @@ def test_simulated_accounts_override_what_they_name_and_no_more(tmp_path: Path) 
         (
             "rate = 100",
             "rate = 100\nmd5_pad = true",
-            "52: accounts.unicom.md5_pad: has no effect with sgip, it is for cmpp",
+            "52: accounts.unicom.md5_pad: has no effect with sgip, it is for cmpp and smgp",
         ),
         (
             "window = 16",

@@ -22,13 +22,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST ?=
 WORKERS ?= 2
 
-.PHONY: help demo test lint types bench wheel clean
+.PHONY: help demo test lint types docs bench wheel clean
 
 help:
 	@echo "make demo    four simulated carriers, the daemon between them, a summary"
 	@echo "make test    lint, types, and all tests"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy, strict, on daemon and protocols"
+	@echo "make docs    the pages of docs/, in build/docs; any warning fails"
 	@echo "make bench   the bench suites, shortened"
 	@echo "make wheel   a wheel in dist/"
 	@echo "make clean   remove what these made"
@@ -48,6 +49,13 @@ lint: $(DEVELOPS)
 
 types: $(DEVELOPS)
 	$(BIN)/mypy
+
+# Fresh each time: what a page no longer says must not survive in what was built before.
+docs: $(DEVELOPS)
+	rm -rf build/docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet \
+		--doctree-dir build/doctrees --fresh-env docs build/docs
+	@echo "build/docs/index.html"
 
 bench: $(RUNS)
 	$(BIN)/carrierd bench contract --seconds 15 --most 10000; contract=$$?; \
@@ -70,9 +78,9 @@ $(RUNS): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEVELOPS): $(RUNS)
-	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev]"
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,docs]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf docs/reference $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find daemon protocols bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,15 +21,15 @@ from .alarms import Alarms
 from .broker import broker as broker_of
 from .broker import topics as topics_of
 from .broker.base import Broker, BrokerError, Place
-from .carriers import listener as listener_of
 from .carriers import maker
 from .changelog import Teller
 from .changes import Changes
 from .claims import Claims
 from .clock import Stamps, host, wall
 from .codes.lookup import Codes
-from .config import Address, Config
+from .config import Config
 from .correlate import Correlate
+from .doors import Doors
 from .engine import Engine
 from .homes import Homes
 from .http import Http
@@ -41,7 +41,6 @@ from .ledger import Ledger
 from .ledger.rows import Event as OutEvent
 from .leftovers import Leftovers
 from .link import Link
-from .listen import Listener
 from .metrics import Metrics, registry
 from .model import Message, Part
 from .notify import Notify
@@ -258,47 +257,17 @@ class App:
             name=config.daemon.name,
             version=version("carrierd"),
         )
-        self.logins: dict[Address, dict[str, tuple[str, object]]] = {}
-        """Password and account by login name, of each address where carriers connect to us."""
         shown = registry(metrics)
         shown.register(Kept(self.sweep.retention))
         self.http = Http(shown, self.status.not_ready, self.status.show)
-        self.listeners = [
-            self._listener(address)
-            for address in sorted(
-                {account.listen for account in settings.values() if account.listen is not None}
-            )
-        ]
-
-    def _listener(self, address: Address) -> Listener:
-        accounts = {
-            account.settings.listen_login or "": account
-            for account in self.accounts.values()
-            if account.settings.listen == address
-        }
-        logins = self.logins[address] = {}
-        for account in accounts.values():
-            self._admit(account)
-        any_account = next(iter(accounts.values()))
-        return Listener(
-            address.host,
-            address.port,
-            accounts,
-            listener_of(logins, any_account.settings, self._clock),
+        self.doors = Doors(
+            self.accounts.values(),
+            self._clock,
             self.engine,
             self.engine.attach,
             self.engine.detach,
-            self.inherited.take(*address),
+            self.inherited,
         )
-
-    def _admit(self, account: Account) -> None:
-        """The carrier logs in with what the settings say now."""
-        settings = account.settings
-        logins = self.logins.get(settings.listen) if settings.listen is not None else None
-        if logins is not None:
-            password = settings.listen_password
-            assert password is not None, "the configuration demands it beside `listen`"
-            logins[settings.listen_login or ""] = (password.reveal(), account)
 
     def _clock(self) -> Clock:
         return Clock(host() - self.loop.time(), self.config.daemon.timezone)
@@ -326,8 +295,7 @@ class App:
         await self.replica.caught_up()
         if self.homes.every:
             await self.takeover.adopt(frozenset())
-        for listener in self.listeners:
-            await listener.start()
+        await self.doors.open()
         if left := self.inherited.left():
             log.warning("inherited sockets that are no account's `listen`", addresses=left)
         self._run("outbox", self.outbox.run())
@@ -419,7 +387,7 @@ class App:
                 continue
             account.change(settings)
             if before is not None:
-                self._admit(account)
+                self.doors.admit(account)
             self.pool.change(
                 account,
                 maker(settings, self._clock),
@@ -449,8 +417,7 @@ class App:
         clean = await self._answered_by(deadline)
         await self.engine.reports.settled()
         await self._told()  # and acknowledged to the carriers
-        for listener in self.listeners:
-            await listener.stop()
+        await self.doors.close()
         await self.pool.stop()
         await self.engine.reports.settled()
         self.engine.reports.hand_over()

@@ -93,8 +93,8 @@ class Daemon(Section, frozen=True, kw_only=True):
             extra={"unit": "seconds", "why": "six months of records, 184 days, are to be kept"},
         ),
     ] = 400 * DAY
-    """How long archive files are kept.  At least 184 days: the law asks for six months.  For example
-    `34560000`."""
+    """How long archive files are kept.  At least 184 days: the law asks for six months.  For
+    example `34560000`."""
     codes: Path | None = None
     """A table of status codes that goes before the one shipped.  For example `"codes.tsv"`."""
     park_after: ShortSeconds = 60.0

@@ -61,7 +61,7 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     extra = LISTEN.format(port=free_port(), password=PASSWORD, within=LOGIN_WITHIN)
     desk = Desk(tmp_path / "state", configured(Terms(protocol="sgip", extra=extra)))
     await desk.start()
-    (listener,) = desk.app.listeners
+    (listener,) = desk.app.doors.listeners
     opened = Doors(desk, listener)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: opened.bugs.append(context))

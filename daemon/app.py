@@ -29,6 +29,7 @@ from .clock import Stamps, host, wall
 from .codes.lookup import Codes
 from .config import Config
 from .correlate import Correlate
+from .disk import Disk
 from .doors import Doors
 from .engine import Engine
 from .homes import Homes
@@ -64,6 +65,7 @@ from .sweep import Sweep
 from .takeover import Takeover
 from .tally import Tally
 from .ticker import Ticker
+from .vitals import Vitals
 
 log = structlog.get_logger()
 
@@ -257,8 +259,10 @@ class App:
             name=config.daemon.name,
             version=version("carrierd"),
         )
-        shown = registry(metrics)
-        shown.register(Kept(self.sweep.retention))
+        vitals = Vitals(
+            status=self.status, tally=self.tally, disk=Disk(config.daemon.state_dir), host=host
+        )
+        shown = registry(metrics, vitals, Kept(self.sweep.retention))
         self.http = Http(shown, self.status.not_ready, self.status.show)
         self.doors = Doors(
             self.accounts.values(),

@@ -30,6 +30,7 @@ LONGEST_DELAY = 30.0
 RETIRE_LOOK = 0.05
 REFUSED_DELAY = 300.0
 """Seconds between attempts with credentials that were refused."""
+STATES = ("connecting", "login", "bound", "idle", "backoff", "refused", "closed")
 
 
 def backoff() -> Iterator[float]:
@@ -51,8 +52,7 @@ class Changed(Protocol):
 class Bind:
     """`make` gives a new session for each connection; `mode` is trx, tx or rx.
 
-    `state` is one of connecting, login, bound, idle, backoff, refused, closed; `since` the wall
-    time of entering it.
+    `state` is one of STATES; `since` the wall time of entering it.
     """
 
     def __init__(

@@ -1,26 +1,34 @@
-"""Every number that operators see (contract section 7): this file is the list of them.
+"""Every number that operators see (contract section 7): this file and `vitals` list them.
 
-The daemon counts in plain integers (`tally`) and knows its gauges by looking; Prometheus's
+Here are those of messages, accounts, nodes and the broker, there those of the process and its
+host.  The daemon counts in plain integers (`tally`) and knows its gauges by looking; Prometheus's
 families are built when it scrapes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, permutations
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from .account import Account
+from .bind import STATES as BIND_STATES
+from .model import State
 from .pool import Pool
-from .router import Router
+from .router import CARRIERS, Router
 from .tally import SECONDS, Histogram, Tally
 
 JOB_OUTCOMES = ("taken", "duplicate", "dead")
 SUBMIT_OUTCOMES = ("ok", "throttled", "refused", "unanswered")
 REASONS = ("rate", "window", "unbound", "throttled", "backoff")
+MESSAGE_STATES = (
+    *(State.ACCEPTED, State.UNCERTAIN),
+    *(State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED),
+)
+"""Those that messages enter by an event."""
 EDGES = [*map(str, SECONDS), "+Inf"]
 
 
@@ -60,21 +68,39 @@ class Metrics(Collector):
         yield from self._counters()
         yield from self._histograms()
         yield from self._gauges()
+        yield from self._binds()
+        yield from self._routes()
 
     def _counters(self) -> Iterator[Metric]:
         t = self.tally
-        jobs = _counter("jobs", "Records taken from the jobs topics.", ["topic", "outcome"])
+        jobs = counter("jobs", "Records taken from the jobs topics.", ["topic", "outcome"])
         for topic in self.job_topics:
             for outcome in JOB_OUTCOMES:
                 jobs.add_metric([topic, outcome], t.jobs.get((topic, outcome), 0))
         yield jobs
-        messages = _counter(
+        messages = counter(
             "messages", "Messages entering each state.", ["carrier", "account", "state"]
         )
-        for (carrier, name, state), count in list(t.messages.items()):
-            messages.add_metric([carrier or "", name or "", state.word], count)
+        # A counter that begins with its first event hides that one from `rate` and `increase`.
+        entered = {
+            (account.settings.carrier, name, state.word): 0
+            for name, account in self.accounts.items()
+            for state in MESSAGE_STATES
+        }
+        for (carrier, of, state), count in list(t.messages.items()):
+            entered[carrier or "", of or "", state.word] = count
+        for labels, count in entered.items():
+            messages.add_metric(list(labels), count)
         yield messages
-        submits = _counter("submits", "Parts, by their answer.", ["account", "node", "outcome"])
+        failures = counter(
+            "failures",
+            "Messages that ended otherwise than delivered, by whose fault it is.",
+            ["carrier", "account", "cause", "fault"],
+        )
+        for (carrier, of, cause, fault), count in list(t.failures.items()):
+            failures.add_metric([carrier or "", of or "", cause, fault], count)
+        yield failures
+        submits = counter("submits", "Parts, by their answer.", ["account", "node", "outcome"])
         for label, account in self.accounts.items():
             for node in account.settings.nodes:
                 for outcome in SUBMIT_OUTCOMES:
@@ -87,56 +113,77 @@ class Metrics(Collector):
             ("reports_late", "Reports for messages that had their verdict.", t.lates),
             ("resent", "Parts written a second time.", t.resents),
         ):
-            family = _counter(metric, help_text, ["account"])
+            family = counter(metric, help_text, ["account"])
             for name in self.accounts:
                 family.add_metric([name], counts.get(name, 0))
             yield family
-        failovers = _counter(
-            "failovers", "Nodes lost, by who took over.", ["account", "from", "to"]
-        )
-        for labels, count in list(t.failovers.items()):
-            failovers.add_metric(list(labels), count)
+        failovers = counter("failovers", "Nodes lost, by who took over.", ["account", "from", "to"])
+        lost = {
+            (name, *pair): 0
+            for name, account in self.accounts.items()
+            for pair in permutations([node.name for node in account.settings.nodes], 2)
+        }
+        for places, count in (lost | t.failovers).items():
+            failovers.add_metric(list(places), count)
         yield failovers
-        blocked = _counter(
+        refused = counter("logins_refused", "Logins that the gateway refused.", ["account", "node"])
+        for name, account in self.accounts.items():
+            for node in account.settings.nodes:
+                times = t.logins_refused.get((name, node.name), 0)
+                refused.add_metric([name, node.name], times)
+        yield refused
+        blocked = counter(
             "blocked_seconds", "Seconds that messages waited, by reason.", ["account", "reason"]
         )
         for name in self.accounts:
             for reason in REASONS:
                 blocked.add_metric([name, reason], t.blocked.get((name, reason), 0.0))
         yield blocked
-        unknown = _counter("unknown_prefix", "Messages to prefixes that the plan lacks.", [])
+        unknown = counter("unknown_prefix", "Messages to prefixes that the plan lacks.", [])
         unknown.add_metric([], t.unknown_prefix)
         yield unknown
+        ahead = counter(
+            "produced_ahead", "Messages of records from a second or more in the future.", ["topic"]
+        )
+        for topic in self.job_topics:
+            ahead.add_metric([topic], t.age[topic].ahead)
+        yield ahead
 
     def _histograms(self) -> Iterator[Metric]:
         t = self.tally
-        age = _histogram("age_seconds", "Record produced to first part written.", ["topic"])
+        age = histogram("age_seconds", "Record produced to first part written.", ["topic"])
         for topic in self.job_topics:
-            _observe(age, [topic], t.age[topic])
+            observe(age, [topic], t.age[topic])
         yield age
-        queue = _histogram("queue_seconds", "Job received to first part written.", ["account"])
-        answer = _histogram("answer_seconds", "Part written to its answer.", ["account", "node"])
-        delivery = _histogram("delivery_seconds", "Record produced to final report.", ["account"])
+        queue = histogram("queue_seconds", "Job received to first part written.", ["account"])
+        answer = histogram("answer_seconds", "Part written to its answer.", ["account", "node"])
+        delivery = histogram("delivery_seconds", "Record produced to final report.", ["account"])
+        excused = histogram(
+            "delivery_excused_seconds",
+            "Of delivery_seconds, what failed by the subscriber's fault.",
+            ["account"],
+        )
         for name, account in self.accounts.items():
-            _observe(queue, [name], t.queue[name])
-            _observe(delivery, [name], t.delivery[name])
+            observe(queue, [name], t.queue[name])
+            observe(delivery, [name], t.delivery[name])
+            observe(excused, [name], t.excused[name])
             for node in account.settings.nodes:
-                _observe(answer, [name, node.name], t.answer[name, node.name])
-        yield from (queue, answer, delivery)
-        commit = _histogram("ledger_commit_seconds", "A commit of the ledger.", [])
-        _observe(commit, [], t.commit)
+                observe(answer, [name, node.name], t.answer[name, node.name])
+        yield from (queue, answer, delivery, excused)
+        commit = histogram("ledger_commit_seconds", "A commit of the ledger.", [])
+        observe(commit, [], t.commit)
         yield commit
 
     def _gauges(self) -> Iterator[Metric]:
-        up = _gauge("bind_up", "Binds logged in (SGIP: usable) now.", ["account", "node"])
-        window = _gauge("window_in_use", "Unanswered submits.", ["account", "node"])
-        limit = _gauge(
+        up = gauge("bind_up", "Binds logged in (SGIP: usable) now.", ["account", "node"])
+        window = gauge("window_in_use", "Unanswered submits.", ["account", "node"])
+        limit = gauge(
             "window_limit", "Submits that may be unanswered now, all binds.", ["account", "node"]
         )
-        rate = _gauge("rate_limit", "Parts per second that may be written.", ["account"])
-        waiting = _gauge("waiting", "Messages that wait to be written.", ["account"])
-        uncertain = _gauge("uncertain", "Messages in doubt.", ["account"])
-        parked = _gauge("parked", "Messages parked in the broker.", ["account"])
+        rate = gauge("rate_limit", "Parts per second that may be written.", ["account"])
+        waiting = gauge("waiting", "Messages that wait to be written.", ["account"])
+        uncertain = gauge("uncertain", "Messages in doubt.", ["account"])
+        parked = gauge("parked", "Messages parked in the broker.", ["account"])
         for name, account in self.accounts.items():
             rate.add_metric([name], account.pacer.pace)
             waiting.add_metric([name], account.own_waiting + self.router.waiting(name))
@@ -149,42 +196,78 @@ class Metrics(Collector):
                 allowed = sum(n.limit(n.loop.time()) for n in links if n.writes)
                 limit.add_metric([name, node.name], allowed)
         yield from (up, window, limit, rate, waiting, uncertain, parked)
-        outbox = _gauge("outbox_waiting", "Records to publish that the broker has not got.", [])
+        outbox = gauge("outbox_waiting", "Records to publish that the broker has not got.", [])
         outbox.add_metric([], self.outbox())
         yield outbox
-        lag = _gauge("broker_lag", "Records behind the end of the topic.", ["topic", "partition"])
+        lag = gauge("broker_lag", "Records behind the end of the topic.", ["topic", "partition"])
         for (topic, partition), behind in self.lag().items():
             lag.add_metric([topic, str(partition)], behind)
         yield lag
-        build = _gauge("build_info", "The version that runs.", ["name", "version"])
+        build = gauge("build_info", "The version that runs.", ["name", "version"])
         build.add_metric([self.name, self.version], 1)
         yield build
 
+    def _binds(self) -> Iterator[Metric]:
+        """Of accounts that are configured now: a reload may have taken some away."""
+        binds = gauge("binds", "Binds, by what they are doing.", ["account", "node", "state"])
+        configured = gauge("binds_configured", "Binds to hold.", ["account", "node"])
+        for name, account in self.accounts.items():
+            held = self.pool.binds.get(name, ())
+            for node in account.settings.nodes if held else ():
+                states = [bind.state for bind in held if bind.node.name == node.name]
+                configured.add_metric([name, node.name], len(states))
+                for state in BIND_STATES:
+                    binds.add_metric([name, node.name, state], states.count(state))
+        yield from (binds, configured)
 
-def registry(metrics: Metrics) -> CollectorRegistry:
+    def _routes(self) -> Iterator[Metric]:
+        info = gauge("account_info", "The accounts.", ["account", "carrier", "protocol"])
+        usable = gauge("account_usable", "Whether a bind of it can take submits.", ["account"])
+        rate = gauge("rate_configured", "Parts per second by configuration.", ["account"])
+        for name, account in self.accounts.items():
+            if name not in self.pool.binds:
+                continue
+            settings = account.settings
+            info.add_metric([name, settings.carrier, settings.protocol], 1)
+            usable.add_metric([name], self.pool.usable(name))
+            rate.add_metric([name], settings.rate)
+        route = gauge(
+            "route_usable",
+            "Whether numbers of the carrier have a usable account.",
+            ["carrier"],
+        )
+        for carrier in CARRIERS:
+            accounts = self.router.queues[carrier].accounts
+            if accounts:
+                route.add_metric([carrier], any(self.pool.usable(name) for name in accounts))
+        yield from (info, usable, rate, route)
+
+
+def registry(*collectors: Collector) -> CollectorRegistry:
     """What `/metrics` shows: ours and the process's own."""
     from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
     found = CollectorRegistry()
-    found.register(metrics)
+    for collector in collectors:
+        found.register(collector)
     ProcessCollector(registry=found)
     PlatformCollector(registry=found)
     GCCollector(registry=found)
     return found
 
 
-def _counter(name: str, text: str, labels: list[str]) -> CounterMetricFamily:
+def counter(name: str, text: str, labels: list[str]) -> CounterMetricFamily:
     return CounterMetricFamily(f"carrierd_{name}", text, labels=labels)
 
 
-def _gauge(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
+def gauge(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"carrierd_{name}", text, labels=labels)
 
 
-def _histogram(name: str, text: str, labels: list[str]) -> HistogramMetricFamily:
+def histogram(name: str, text: str, labels: list[str]) -> HistogramMetricFamily:
     return HistogramMetricFamily(f"carrierd_{name}", text, labels=labels)
 
 
-def _observe(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
-    counts = map(float, accumulate(histogram.counts))
-    family.add_metric(labels, list(zip(EDGES, counts, strict=True)), histogram.sum)
+def observe(family: HistogramMetricFamily, labels: list[str], seen: Histogram) -> None:
+    counts = map(float, accumulate(seen.counts))
+    family.add_metric(labels, list(zip(EDGES, counts, strict=True)), seen.sum)

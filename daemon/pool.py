@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from protocols.events import Event
+from protocols.events import BindRefused, Event
 
 from .account import Account
 from .bind import Bind
@@ -158,6 +158,8 @@ class Pool:
     def on_event(self, account: Account, link: Link, event: Event, now: float) -> None:
         bind = self._of_link.get(link)
         if bind is not None:
+            if isinstance(event, BindRefused):
+                self.tally.logins_refused[account.name, bind.node.name] += 1
             bind.on_event(link, event, now)
 
     def bind_up(self, bind: Bind, link: Link) -> None:

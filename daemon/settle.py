@@ -17,6 +17,7 @@ from protocols.events import Fate
 
 from .changes import Changes, Tell
 from .codes.lookup import Codes
+from .codes.table import Meaning
 from .ledger import Event
 from .model import (
     ACCEPTED,
@@ -200,7 +201,7 @@ class Settle:
             return
         part.code = code
         part.state = PartState.REFUSED
-        self._finish(m, State.REJECTED, code, meaning.cause, "submit", wall, c)
+        self._finish(m, State.REJECTED, code, meaning, "submit", wall, c)
 
     def unanswered(self, write: Write, wall: float, c: Changes) -> None:
         if not write.open:
@@ -338,12 +339,12 @@ class Settle:
     def refused(self, m: Message, code: str, wall: float, c: Changes) -> None:
         """Refused before the wire; `code` is a LOCAL one."""
         meaning = self.codes.look(m.carrier or "", "local", "gate", code)
-        self._finish(m, State.REJECTED, code, meaning.cause, "gate", wall, c)
+        self._finish(m, State.REJECTED, code, meaning, "gate", wall, c)
 
     def expired(self, m: Message, code: str, wall: float, c: Changes) -> None:
         meaning = self.codes.look(m.carrier or "", "local", "gate", code)
         stage = {"LOCAL:NO_REPORT": "report", "LOCAL:NO_RESP": "submit"}.get(code, "gate")
-        self._finish(m, State.EXPIRED, code, meaning.cause, stage, wall, c)
+        self._finish(m, State.EXPIRED, code, meaning, stage, wall, c)
 
     def gone(self, m: Message, wall: float) -> bool:
         """Whether nothing of the message may be written any more."""
@@ -436,7 +437,7 @@ class Settle:
                 protocol = self.accounts[m.account].protocol if m.account is not None else ""
                 code = part.code or ""
                 meaning = self.codes.look(m.carrier or "", protocol, "report", code)
-                self._finish(m, State.UNDELIVERED, code, meaning.cause, "report", wall, c)
+                self._finish(m, State.UNDELIVERED, code, meaning, "report", wall, c)
                 return
             if state is not PART_DELIVERED:
                 delivered = False
@@ -444,7 +445,7 @@ class Settle:
                     answered = False
         if delivered:
             last = m.parts[-1].code
-            self._finish(m, DELIVERED, last, "delivered", "report", wall, c)
+            self._finish(m, DELIVERED, last, None, "report", wall, c)
         elif answered and m.state is not ACCEPTED:
             self._accept(m, wall, c)
 
@@ -469,19 +470,23 @@ class Settle:
         m: Message,
         state: State,
         code: str | None,
-        cause: str | None,
+        meaning: Meaning | None,
         stage: str,
         wall: float,
         c: Changes,
     ) -> None:
+        """`meaning` is that of the code; None where it was delivered."""
         if m.final:
             return
-        m.state, m.code, m.cause, m.stage = state, code, cause, stage
+        m.state, m.code, m.stage = state, code, stage
+        m.cause = "delivered" if meaning is None else meaning.cause
         if state in (REJECTED, EXPIRED):
             self._step(m, Step(wall, state.word, None, None, None, code))
         self._close(m, c)
         self._tell(m, c)
         self.tally.finished(m, wall)
+        if meaning is not None:
+            self.tally.failed(m, meaning.fault, wall)
 
     def _close(self, m: Message, c: Changes) -> None:
         for part in m.parts:

@@ -11,6 +11,8 @@ from .clock import Stamps
 from .pool import Pool
 from .router import CARRIERS, Router
 
+PHASES = ("starting", "running", "draining")
+
 
 class Status:
     """`broker_connected()` says whether jobs can come and reports can go."""
@@ -55,6 +57,13 @@ class Status:
         if account.pacer.pace < account.pacer.rate:
             return "throttled"
         return "rate"
+
+    @property
+    def phase(self) -> str:
+        """One of PHASES."""
+        if self.draining:
+            return "draining"
+        return "starting" if self.starting else "running"
 
     def not_ready(self) -> list[str]:
         """The reasons for which `/readyz` says 503."""

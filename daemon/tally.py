@@ -24,12 +24,17 @@ each.
 """
 
 
+FUTURE = -1.0
+"""Seconds: what took less than this began by a clock that is ahead of ours."""
+
+
 class Histogram:
     """Counts by bucket, and the sum of all; less than none counts as none."""
 
-    __slots__ = ("_counts", "_new", "_sum")
+    __slots__ = ("_ahead", "_counts", "_new", "_sum")
 
     def __init__(self) -> None:
+        self._ahead = 0
         self._counts = [0] * (len(SECONDS) + 1)
         self._sum = 0.0
         self._new: list[float] = []
@@ -61,11 +66,18 @@ class Histogram:
     def count(self) -> int:
         return sum(self.counts)
 
+    @property
+    def ahead(self) -> int:
+        """How many took less than `FUTURE`, which no clock that is right can say."""
+        self._count()
+        return self._ahead
+
     def _count(self) -> None:
         new = self._new
         if not new:
             return
         new.sort()
+        self._ahead += bisect_left(new, FUTURE)
         self._sum += sum(new[bisect_left(new, 0.0) :])
         before = 0
         for bucket, bound in enumerate(SECONDS):
@@ -78,6 +90,9 @@ class Histogram:
         new.clear()
 
 
+_FAULTS = {"-": "unknown"}
+
+
 class Tally:
     def __init__(self) -> None:
         self.jobs: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -86,12 +101,17 @@ class Tally:
         """Messages entering each state, by carrier and account."""
         self.submits: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """Parts by account, node and outcome: ok, throttled, refused, unanswered."""
+        self.failures: defaultdict[tuple[str | None, str | None, str, str], int] = defaultdict(int)
+        """Messages that ended otherwise than delivered, by carrier, account, cause, and whose fault
+        the code table says it is."""
         self.inbound: defaultdict[str, int] = defaultdict(int)
         self.unmatched: defaultdict[str, int] = defaultdict(int)
         self.lates: defaultdict[str, int] = defaultdict(int)
         self.resents: defaultdict[str, int] = defaultdict(int)
         self.failovers: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """By account, node that was lost, and node that took over."""
+        self.logins_refused: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """By account and node."""
         self.blocked: defaultdict[tuple[str, str], float] = defaultdict(float)
         """Seconds that messages waited, by account and reason."""
         self.unknown_prefix = 0
@@ -99,7 +119,12 @@ class Tally:
         self.queue: defaultdict[str, Histogram] = defaultdict(Histogram)
         self.answer: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)
         self.delivery: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.excused: defaultdict[str, Histogram] = defaultdict(Histogram)
+        """Of `delivery`, what failed by the subscriber's fault: a phone that is switched off is
+        reported after days, and no contract counts it as late."""
         self.commit = Histogram()
+        self.loop_late = Histogram()
+        """How much later than it had asked for the ticker was woken."""
 
     def entered(self, m: Message) -> None:
         """The message entered its state."""
@@ -109,6 +134,12 @@ class Tally:
         """The message has its verdict."""
         if m.account is not None and m.stage == "report" and m.reported is not None:
             self.delivery[m.account].observe(wall - m.job.produced)
+
+    def failed(self, m: Message, fault: str, wall: float) -> None:
+        """The message has ended, and was not delivered; `fault` is the code table's."""
+        self.failures[m.carrier, m.account, m.cause or "unknown", _FAULTS.get(fault, fault)] += 1
+        if fault == "subscriber" and m.account is not None and m.stage == "report":
+            self.excused[m.account].observe(wall - m.job.produced)
 
     def first_written(self, m: Message, wall: float) -> None:
         """The first part of the message went out."""

@@ -85,7 +85,9 @@ class Ticker:
             before = now
             next_at = self.alarms.next_at()
             sleep = TICK if next_at is None else min(TICK, max(0.002, next_at - wall()))
+            due = self.now() + sleep
             await asyncio.sleep(sleep)
+            self.tally.loop_late.observe(self.now() - due)
 
     def _follow_group(self) -> None:
         """While the group may have given our partitions to others, nothing is written."""

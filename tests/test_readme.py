@@ -154,9 +154,13 @@ def test_the_shown_report_has_the_keys_of_a_real_one() -> None:
 
 
 def test_every_metric_that_is_named_is_one() -> None:
-    source = ast.parse((ROOT / "daemon" / "metrics.py").read_text(encoding="utf-8"))
+    sources = [
+        ast.parse((ROOT / "daemon" / name).read_text(encoding="utf-8"))
+        for name in ("metrics.py", "vitals.py")
+    ]
     known = {
         f"carrierd_{node.value}"
+        for source in sources
         for node in ast.walk(source)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

@@ -82,7 +82,7 @@ class Metrics(Collector):
             "messages", "Messages entering each state.", ["carrier", "account", "state"]
         )
         # A counter that begins with its first event hides that one from `rate` and `increase`.
-        entered = {
+        entered: dict[tuple[str, str, str], int] = {
             (account.settings.carrier, name, state.word): 0
             for name, account in self.accounts.items()
             for state in MESSAGE_STATES

@@ -34,7 +34,7 @@ from .claims import Claim, Claims, Named, pack
 from .clock import wall
 from .correlate import Correlate
 from .homes import Homes
-from .ledger import Ledger
+from .ledger import Entries, Ledger
 from .link import Link
 from .lists import ListWrite, Member
 from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, State, Write
@@ -51,6 +51,8 @@ log = structlog.get_logger()
 BEGUN = frozenset({State.WAITING, State.UNCERTAIN})
 """States in which some parts of a message may have left and others not."""
 ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
+NOTHING = Entries()
+"""Put where only the call afterwards is wanted."""
 
 
 class Engine:
@@ -341,9 +343,14 @@ class Engine:
             self.correlate.forget(account, key, part, None if exact else message.to)
 
     def evict(self, message: Message) -> None:
-        """Answered long ago: the ledger knows the rest."""
+        """Answered long ago: the ledger knows the rest, once it has the last row.
+
+        That may be on its way there still, when one of several parts was reported just now.
+        """
         if message.state is State.ACCEPTED and message.out == 0:
-            self._leave(message)
+            self._closing[message.mid] = (message, self._commits)
+            self.ledger.put(NOTHING, partial(self._forget, [(message.mid, self._commits)]))
+            self.closed(message)
 
     def _leave(self, message: Message) -> None:
         """To the ledger; who is just reading there may have looked before the last row came."""

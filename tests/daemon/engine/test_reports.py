@@ -75,6 +75,24 @@ async def test_parts_of_which_memory_has_let_go_of_one_still_give_one_verdict(
     assert desk.states("j/0") == ["accepted", "delivered"]
 
 
+async def test_a_message_that_memory_lets_go_of_while_its_row_is_written_keeps_its_report(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlate, "MOST_RECENT", 2)
+    desk = await make_desk()
+    peer = desk.peer()
+    first, second = await accepted(desk, peer, text=LONG)
+    await desk.take({"id": "k"})
+    [(sequence, _, _)] = await desk.written(peer)
+    async with desk.slow_disk():
+        peer.reports(first, to=TO)
+        peer.accepts(sequence)
+        assert list(desk.app.engine.open) == [2 << 10], "there was no room for the first"
+        peer.reports(second, to=TO)
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
 async def test_nothing_follows_the_end_of_a_message_that_memory_let_go_of_in_part(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,7 +160,7 @@ class Intake:
                 error = JobError("id", f"{fields.id!r} was used before, with other content")
                 self._dead(record, error, c)
             else:
-                self._repeat(record, fields, digest, before[0], unsure)
+                self._repeat(record, fields, digest, before[0], unsure, c)
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
         accounts: set[str] = set()
@@ -190,13 +190,17 @@ class Intake:
     def _dead(self, record: Record, error: JobError, c: Changes) -> None:
         self.tally.jobs[record.topic, "dead"] += 1
         c.event(self.dead_topic, (record.key, jobs.dead_letter(record, error)))
-        # Held like a job, under a number that no job has, until the dead letter is durable.
+        # Until the dead letter is published.
+        c.then.append(partial(self.engine.safe, (self._hold(record),)))
+        log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
+
+    def _hold(self, record: Record) -> int:
+        """Hold a record as a job does, under a number that no job has; returns that."""
         self._dead_seq -= 1
         mid = self._dead_seq << INDEX_BITS
-        offsets = self.engine.offsets
-        offsets.hold(record.topic, record.partition, record.offset, self._dead_seq, (mid,))
-        c.then.append(partial(self.engine.safe, (mid,)))
-        log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
+        place = (record.topic, record.partition, record.offset)
+        self.engine.offsets.hold(*place, self._dead_seq, (mid,))
+        return mid
 
     def _fresh(
         self,
@@ -227,13 +231,18 @@ class Intake:
         digest: bytes,
         seq: int,
         unsure: dict[int, _Again],
+        c: Changes,
     ) -> None:
         """A record of a known job holds its offset for as long as that job is not safe."""
         self.tally.jobs[record.topic, "duplicate"] += 1
         place = (record.topic, record.partition, record.offset)
         offsets = self.engine.offsets
-        if seq < 0:
+        if seq < 0 and self.engine.stored_is_safe:
             offsets.taken(*place)
+            return
+        if seq < 0:
+            # What became of it may be among what was not published before a restart.
+            c.then.append(partial(self.engine.safe, (self._hold(record),)))
             return
         if not offsets.holds(seq):
             unsure.setdefault(seq, _Again(record, fields, digest))

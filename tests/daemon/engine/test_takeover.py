@@ -11,7 +11,7 @@ from daemon import app, outbox, queues
 from daemon.model import State
 
 from .conftest import MakeGroup
-from .desk import Terms
+from .desk import JOBS, Terms
 from .group import Group, Member
 
 TO = "13912345678"
@@ -249,6 +249,29 @@ async def test_after_a_restart_an_offset_waits_for_what_was_not_published_before
 
 
 @pytest.mark.usefixtures("hurried")
+async def test_a_repeat_of_what_ended_holds_its_record_until_that_end_is_published(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    one = await group.make(away=True)
+    await group.assign([0, 1])
+    peer = one.peer()
+    await group.job(id="j", report=False)
+    [(sequence, _, _)] = await one.written(peer)
+    peer.accepts(sequence)
+    await group.pass_(0.5)
+    again = await group.make(await group.kill(one), away=True)
+    await group.assign([0, 1])
+    await group.pass_(0.5)
+    assert again.app.tally.jobs[JOBS, "duplicate"] == 1
+    assert group.committed() == 0, "no other machine knows of the end"
+    again.outlet.away = False
+    group.log.stir()
+    await group.pass_(0.5)
+    assert group.states("j/0") == ["accepted"]
+    assert group.committed() == 1
+
+
 async def test_nothing_is_taken_from_a_partition_while_only_another_one_is_taken_up(
     make_group: MakeGroup,
 ) -> None:

@@ -72,8 +72,12 @@ class Account:
         """Those that are bound and may submit."""
         self.windows: dict[str, Window] = {}
         """By node: its binds lead to one gateway, whose latency says the same of all of them."""
-        self.idle: Callable[[], bool] = lambda: False
-        """Wakes a bind that its gateway closed idle (SGIP); True when there was one."""
+        self.resting: int | None = None
+        """The best priority of a bind that its gateway closed idle (SGIP) and that counts as usable
+        all the same; None when there is none.
+        """
+        self.wake: Callable[[], None] = lambda: None
+        """Connects such a bind, of that priority, again."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
         self.queues: list[RouteQueue] = []
         self.untold = 0
@@ -121,11 +125,20 @@ class Account:
         return len(self.bound) + len(self._later) + again
 
     def takers(self) -> list[Link]:
-        """Links of the best priority that has any."""
-        if len(self.links) < 2:
-            return self.links
-        best = min(self.priorities.get(link.label, 0) for link in self.links)
-        return [link for link in self.links if self.priorities.get(link.label, 0) == best]
+        """Links of the best priority that has any; none while a better one has a bind resting."""
+        links = self.links
+        if len(links) < 2 and self.resting is None:
+            return links
+        best = min((self.priorities.get(link.label, 0) for link in links), default=None)
+        if best is None or (self.resting is not None and self.resting < best):
+            return []
+        return [link for link in links if self.priorities.get(link.label, 0) == best]
+
+    def _wake_resting(self) -> None:
+        """What waits gets the share of a bind that was closed idle, unless better ones are up."""
+        best = min((self.priorities.get(link.label, 0) for link in self.links), default=None)
+        if self.resting is not None and (best is None or self.resting <= best):
+            self.wake()
 
     # Work
 
@@ -164,17 +177,18 @@ class Account:
             message = heapq.heappop(self._later)[2]
             message.later = False
             self._ready_again(message)
-        links = self.takers()
-        if links:
+        if self.resting is not None and self.has_waiting():
+            self._wake_resting()
+        if self.links:
             # Also those that are dealt nothing any more: what they were dealt was claimed.  Before
             # dealing: what may not be written any more makes room.
             for link in self.links:
                 if link.has_ready:
                     link.flush(now)
-            self._deal(links, now)
+            links = self.takers()
+            if links:
+                self._deal(links, now)
             self._schedule(links, now)
-        elif self.has_waiting():
-            self.idle()
         if self._later:
             self._arm(self._later[0][0])
 
@@ -416,7 +430,7 @@ class Account:
         """
         takers = self.takers()
         windows = [self.windows[name] for name in {link.label for link in takers}]
-        if not all(now < window.slow_until for window in windows):
+        if not windows or not all(now < window.slow_until for window in windows):
             return False
         pace = sum(window.pace for window in windows)
         if self.settings.max_destinations > 1:

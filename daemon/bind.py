@@ -193,6 +193,8 @@ class Bind:
             log.warning("malformed PDU", bind=self.name, error=event.error)
         elif isinstance(event, Closed):
             link.failed = event.error
+            if link.bound_at is None:
+                self.was_idle = False  # its login was not answered
             if event.error:
                 self._failed(event.reason)
             else:

@@ -61,7 +61,7 @@ class Pool:
                 Bind(account, node, number, mode, makers[name], owner, self)
                 for node, number, mode in places(account.settings)
             ]
-            account.idle = partial(self._wake_idle, name)
+            account.wake = partial(self._wake, account)
 
     def start(self) -> None:
         for binds in self.binds.values():
@@ -91,15 +91,17 @@ class Pool:
             for node, number, mode in wanted.values()
         ]
         self.binds[account.name] = kept + fresh
-        account.idle = partial(self._wake_idle, account.name)
+        account.wake = partial(self._wake, account)
         for bind in fresh:
             self._keep(bind)
+        self._rest(account)
         self.rerouted()
 
     def end(self, account: Account) -> None:
         """The account is not configured any more."""
         for bind in self.binds.pop(account.name, []):
             self._retire(bind)
+        self._rest(account)
         self.rerouted()
 
     def _keep(self, bind: Bind) -> None:
@@ -163,13 +165,17 @@ class Pool:
             bind.on_event(link, event, now)
 
     def bind_up(self, bind: Bind, link: Link) -> None:
+        self._rest(bind.account)
         bind.account.joined(link)
         self.rerouted()
 
     def bind_down(self, bind: Bind, link: Link | None) -> None:
         """The bind cannot be used now; `link` is what it used, None for one that never was."""
         account = bind.account
-        if link is not None:
+        self._rest(account)
+        if link is None:
+            account.nudge()  # what waited for it goes to another, which nothing else may tell of
+        else:
             was_writing = link in account.links
             for message in account.left(link):
                 self.freed(message)
@@ -187,12 +193,24 @@ class Pool:
         self._of_link[link] = bind
         self.attach(link, bind.account)
 
-    def _wake_idle(self, account: str) -> bool:
-        for bind in self.binds.get(account, ()):
-            if bind.state == "idle" and not bind.wanted.is_set():
+    def _rest(self, account: Account) -> None:
+        """Note which binds of the account rest."""
+        resting = (
+            bind.node.priority
+            for bind in self.binds.get(account.name, ())
+            if bind.was_idle and bind.writes
+        )
+        account.resting = min(resting, default=None)
+
+    def _wake(self, account: Account) -> None:
+        for bind in self.binds.get(account.name, ()):
+            if (
+                bind.state == "idle"
+                and bind.node.priority == account.resting
+                and not bind.wanted.is_set()
+            ):
                 bind.wanted.set()
-                return True
-        return False
+                return
 
 
 def _address(node: Node) -> tuple[str, str, int, str | None]:

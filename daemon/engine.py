@@ -177,6 +177,11 @@ class Engine:
             self._deferred.append((account, link, deferred))
         return rest
 
+    @property
+    def defers(self) -> bool:
+        """Whether anything that was heard waits for `resume`."""
+        return bool(self._deferred)
+
     def resume(self) -> None:
         """We know whose the messages are: what was heard meanwhile is looked at now."""
         deferred, self._deferred = self._deferred, []

@@ -94,6 +94,8 @@ class Ticker:
         engine = self.engine
         paused = engine.paused
         if paused == self._paused:
+            if not paused and engine.defers:
+                engine.resume()  # it was unsure for less than a tick
             return
         self._paused = paused
         if paused:

@@ -715,6 +715,23 @@ async def test_what_another_daemon_tells_while_we_are_not_heard_of_is_left_to_th
     assert group.states("j/0") == ["uncertain"]
 
 
+async def test_what_was_heard_while_unsure_for_less_than_a_tick_counts(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j")
+    [(sequence, _, _)] = await a.written(peer)
+    await group.pass_(0.1)
+    a.source.certain = False
+    peer.accepts(sequence)
+    a.source.certain = True
+    await group.pass_(0.1)
+    assert group.states("j/0") == ["accepted"]
+
+
 async def test_answers_that_could_not_be_told_are_told_before_the_partition_is_let_go(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from protocols.cmpp.account import CmppAccount
 from protocols.cmpp.session import CmppSession
@@ -48,11 +48,17 @@ def maker(settings: Account, clock: Callable[[], Clock]) -> Make:
 
 def listener(
     accounts: Mapping[str, tuple[str, object]], settings: Account, clock: Callable[[], Clock]
-) -> Callable[[], Session]:
-    """Sessions for a carrier's connections to us; `accounts`: password and owner by login name."""
-    return lambda: SgipListener(
-        accounts, limits(settings), clock(), node=settings.node_id or 0, counter=Counter()
-    )
+) -> Callable[[Iterable[str]], Session]:
+    """Sessions for a carrier's connections to us, each for these of the login names; `accounts`:
+    password and owner by login name.
+    """
+
+    def make(names: Iterable[str]) -> Session:
+        logins = {name: accounts[name] for name in names if name in accounts}
+        node = settings.node_id or 0
+        return SgipListener(logins, limits(settings), clock(), node=node, counter=Counter())
+
+    return make
 
 
 def _session(settings: Account, clock: Clock, mode: str, counter: Counter) -> Session:

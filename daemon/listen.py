@@ -1,17 +1,17 @@
 """Where carriers connect to us: SGIP's reports and inbound messages arrive on such connections.
 
 An address outside the allow-lists is closed unanswered.  Accounts may share an address and port;
-the login says whose connection it is.  What may be held before the login is bounded in time, in
-octets (one frame) and in number.
+the login says whose connection it is, and is welcome from that account's own networks alone.  What
+may be held before the login is bounded in time, in octets (one frame) and in number.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
 import structlog
 
@@ -37,11 +37,10 @@ class Door(asyncio.Protocol):
         self.link: Link | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        if not self.listener.admits(peer):
+        self.link = self.listener.make_link(transport.get_extra_info("peername"))
+        if self.link is None:
             transport.abort()  # type: ignore[attr-defined]
             return
-        self.link = self.listener.make_link()
         self.link.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -62,14 +61,16 @@ class Door(asyncio.Protocol):
 
 
 class Listener:
-    """One address.  `accounts` are those that share it, by the name the carrier logs in with."""
+    """One address.  `accounts` are those that share it, by the name the carrier logs in with;
+    `make` gives a session that admits these of them.
+    """
 
     def __init__(
         self,
         host: str,
         port: int,
         accounts: Mapping[str, Account],
-        make: Callable[[], Session],
+        make: Callable[[Iterable[str]], Session],
         engine: Owner,
         attach: Callable[[Link, Account], None],
         detach: Callable[[Link], None],
@@ -87,13 +88,14 @@ class Listener:
         self._inherited = inherited
         self._server: asyncio.Server | None = None
 
-    @property
-    def networks(self) -> list[IPv4Network | IPv6Network]:
-        """Where carriers may connect from, as the settings say now."""
+    def welcome(self, host: str) -> list[str]:
+        """The login names that carriers may use from there, as the settings say now."""
+        address = ip_address(host.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
         return [
-            network
-            for account in self.accounts.values()
-            for network in (account.settings.listen_allow or ())
+            name
+            for name, account in self.accounts.items()
+            if any(address in network for network in account.settings.listen_allow or ())
         ]
 
     async def start(self) -> None:
@@ -115,21 +117,18 @@ class Listener:
         for link in links:
             await link.closed
 
-    def admits(self, peer: tuple[str, int] | None) -> bool:
+    def make_link(self, peer: tuple[str, int] | None) -> Link | None:
+        """For a connection from there; None for one that is not let in."""
         if not peer:
-            return False
+            return None
         if len(self.links) >= MOST_CONNECTIONS:
             log.warning("connection refused", listen=self.port, reason="too many connections")
-            return False
-        address = ip_address(peer[0].partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if any((mapped or address) in network for network in self.networks):
-            return True
-        log.warning("connection refused", listen=self.port, peer=peer[0], reason="not allowed")
-        return False
-
-    def make_link(self) -> Link:
-        link = Link("", self.make(), self, _NO_PACE, writes=False, on_closed=self._closed)
+            return None
+        names = self.welcome(peer[0])
+        if not names:
+            log.warning("connection refused", listen=self.port, peer=peer[0], reason="not allowed")
+            return None
+        link = Link("", self.make(names), self, _NO_PACE, writes=False, on_closed=self._closed)
         self.links.add(link)
         return link
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ LISTEN = """
 node_id = 3025112345
 corp_id = "12345"
 listen = "127.0.0.1:{port}"
-listen_login = "smg"
+listen_login = "{login}"
 listen_password = "{password}"
-listen_allow = ["127.0.0.1/32"]
+listen_allow = ["{allow}"]
 answer_within = {within}
 """
 
@@ -56,25 +56,45 @@ class Doors:
         await until(lambda: not self.listener.links, 3.0, "no connection left")
 
 
+MakeDoors = Callable[..., Awaitable[Doors]]
+
+
 @pytest.fixture
-async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
-    extra = LISTEN.format(port=free_port(), password=PASSWORD, within=LOGIN_WITHIN)
-    desk = Desk(tmp_path / "state", configured(Terms(protocol="sgip", extra=extra)))
-    await desk.start()
-    (listener,) = desk.app.doors.listeners
-    opened = Doors(desk, listener)
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: opened.bugs.append(context))
-    await listener.start()
-    yield opened
-    for caller in opened.callers:
-        caller.writer.transport.abort()
-    try:
-        async with asyncio.timeout(5.0):
-            await listener.stop()
-    finally:
-        await desk.close()
-    assert opened.bugs == []
+async def make_doors(tmp_path: Path) -> AsyncIterator[MakeDoors]:
+    opened: list[Doors] = []
+
+    async def make(**allow: str) -> Doors:
+        """One listener; `allow` has the network of each login name, of an account of its own."""
+        common = {"port": free_port(), "password": PASSWORD, "within": LOGIN_WITHIN}
+        terms = [
+            Terms(name, "sgip", extra=LISTEN.format(login=login, allow=network, **common))
+            for name, (login, network) in zip("ab", allow.items(), strict=False)
+        ]
+        desk = Desk(tmp_path / "state", configured(*terms))
+        await desk.start()
+        (listener,) = desk.app.doors.listeners
+        found = Doors(desk, listener)
+        opened.append(found)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: found.bugs.append(context))
+        await listener.start()
+        return found
+
+    yield make
+    for found in opened:
+        for caller in found.callers:
+            caller.writer.transport.abort()
+        try:
+            async with asyncio.timeout(5.0):
+                await found.listener.stop()
+        finally:
+            await found.desk.close()
+        assert found.bugs == []
+
+
+@pytest.fixture
+async def doors(make_doors: MakeDoors) -> Doors:
+    return await make_doors(smg="127.0.0.1/32")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.contract.process import until
 from tests.contract.sgip import BIND, REPORT, UNBIND, Caller, head, own_sequence
 from tests.fuzz.corpus import found, golden
 
-from .conftest import LOGIN_WITHIN, PASSWORD, Doors
+from .conftest import LOGIN_WITHIN, PASSWORD, Doors, MakeDoors
 
 USERRPT = 0x11
 
@@ -139,6 +139,21 @@ async def test_a_bad_login_is_told_and_closed_at_once(
     assert await caller.bind(login, password, kind) == result
     assert await caller.closed(0.2)
     await caller.close()
+
+
+async def test_a_login_is_welcome_from_the_networks_of_its_own_account_alone(
+    make_doors: MakeDoors,
+) -> None:
+    doors = await make_doors(smg="127.0.0.1/32", other="127.0.0.77/32")
+    for source, login, result in (
+        ("127.0.0.1", "smg", 0),
+        ("127.0.0.77", "other", 0),
+        ("127.0.0.77", "smg", 1),
+        ("127.0.0.1", "other", 1),
+    ):
+        caller = await doors.dial(source=source)
+        assert await caller.bind(login, PASSWORD) == result, f"{login} from {source}"
+        await caller.close()
 
 
 async def test_every_login_costs_one_comparison_that_takes_no_notice_of_where_it_differs(

@@ -24,7 +24,7 @@ from .broker.base import Broker, BrokerError, Place
 from .carriers import maker
 from .changelog import Teller
 from .changes import Changes
-from .claims import Claims
+from .claims import START_BITS, Claims
 from .clock import Stamps, host, wall
 from .codes.lookup import Codes
 from .config import Config
@@ -71,8 +71,6 @@ log = structlog.get_logger()
 
 HAND_OVER_WITHIN = 2.0
 """Seconds that a revocation waits for answers, and for what became of them to be published."""
-START_BITS = 40
-"""Claims are numbered from the count of starts, shifted by this: always higher than before."""
 
 
 class Stopped(Exception):  # noqa: N818  # an end, not a fault of the caller

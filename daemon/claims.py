@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+START_BITS = 40
+"""Claims are numbered from the count of starts, shifted by this: always higher than before."""
+
 
 class Claims:
     """`first` is higher than any claim ever made: messages remember theirs."""

@@ -141,7 +141,7 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
     """Any part that was not answered may have left with this claim."""
     message.released = number
     message.account = account
-    message.node = named.node
+    message.node = named.node or None
     message.reference = named.reference
     message.submitted = message.submitted if message.submitted is not None else at
     if not message.parts:

@@ -24,6 +24,8 @@ COMMANDS = {
     "stop": "reject what is not yet written of a job, a tenant or an account",
     "topics": "check or create the broker's topics",
     "trace": "the whole life of a job or message",
+    "backup": "copy ledger, archives and local queue, beside a running daemon",
+    "restore": "look at a backup, or put it into an empty state directory",
     "decode": "protocol octets as text",
     "bench": "measure, and print the targets beside what was measured",
 }

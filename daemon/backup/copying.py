@@ -1,0 +1,116 @@
+"""Copies of files that others write to: whole, durable, for the owner alone, and not too fast."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from daemon.broker.local.frames import scan
+from daemon.ledger import files
+from daemon.ledger.errors import explain
+
+PAGES = 256
+"""Of 4 KB, copied in one step: then the disk is somebody else's."""
+SYNC_OCTETS = 16 << 20
+"""No more than this waits for the disk at once: a commit beside it waits behind that."""
+TABLES = ("job", "message", "carrier_id")
+
+
+class Pace:
+    """At most `rate` octets a second over all that it is told of; 0 is as fast as it goes."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._began = time.monotonic()
+        self.octets = 0
+
+    def wait(self, octets: int) -> None:
+        """So many more were copied."""
+        self.octets += octets
+        if self._rate:
+            early = self._began + self.octets / self._rate - time.monotonic()
+            if early > 0:
+                time.sleep(early)
+
+
+def database(source: Path, target: Path, pace: Pace) -> dict[str, int]:
+    """The rows by table of what SQLite had committed when it began; raises LedgerError, OSError.
+
+    One read transaction spans it all.  Without, SQLite would begin anew after every commit of
+    the daemon, and never end.
+    """
+    made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with (
+            closing(files.connect(source, readonly=True)) as live,
+            closing(sqlite3.connect(target, isolation_level=None)) as copy,
+        ):
+            try:
+                copy.execute("pragma synchronous = off")  # that is what `made` is for
+                live.execute("begin")
+                live.execute("select count(*) from sqlite_schema").fetchone()
+                size: int = live.execute("pragma page_size").fetchone()[0]
+                unsynced = 0
+
+                def step(_status: int, _left: int, _all: int) -> None:
+                    nonlocal unsynced
+                    unsynced += PAGES * size
+                    if unsynced >= SYNC_OCTETS:
+                        os.fdatasync(made)
+                        unsynced = 0
+                    pace.wait(PAGES * size)
+
+                live.backup(copy, pages=PAGES, progress=step)
+                live.execute("commit")
+                copy.execute("pragma journal_mode = delete")
+                rows = counts(copy)
+            except sqlite3.Error as exc:
+                raise explain(exc, source) from exc
+        os.fsync(made)
+    finally:
+        os.close(made)
+    return rows
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Rows by table of a ledger or an archive."""
+    return {
+        table: db.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608
+        for table in TABLES
+    }
+
+
+def plain(source: Path, target: Path, pace: Pace) -> None:
+    """The octets as they are; raises OSError."""
+    made = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with source.open("rb") as file:
+            unsynced = 0
+            while data := file.read(PAGES * 4096):
+                os.write(made, data)
+                unsynced += len(data)
+                if unsynced >= SYNC_OCTETS:
+                    os.fdatasync(made)
+                    unsynced = 0
+                pace.wait(len(data))
+        os.fsync(made)
+    finally:
+        os.close(made)
+
+
+def segment(source: Path, target: Path, pace: Pace) -> int:
+    """A segment of the local broker up to its last whole record; how many records; OSError."""
+    plain(source, target, pace)
+    copy = os.open(target, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        size = os.fstat(copy).st_size
+        whole, records = scan(copy, 0, size)
+        if whole < size:
+            os.ftruncate(copy, whole)
+            os.fsync(copy)
+    finally:
+        os.close(copy)
+    return records

@@ -14,7 +14,7 @@ from daemon.ledger.errors import explain
 
 PAGES = 256
 """Of 4 KB, copied in one step: then the disk is somebody else's."""
-SYNC_OCTETS = 16 << 20
+SYNC_OCTETS = 2 << 20
 """No more than this waits for the disk at once: a commit beside it waits behind that."""
 TABLES = ("job", "message", "carrier_id")
 

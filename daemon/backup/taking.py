@@ -167,8 +167,8 @@ class _Job:
         for path in files.archives(self._state_dir):
             self._archive(path)
         if local:
-            for directory in sorted((self._state_dir / BROKER).iterdir()):
-                if directory.is_dir() and directory.name not in jobs:
+            for directory in sorted((self._state_dir / BROKER).glob("*/")):
+                if directory.name not in jobs:
                     self._topic(directory.name)
         with closing(files.connect(self._part / files.LEDGER, immutable=True)) as db:
             sql = "select count(*) from message where final = 0"

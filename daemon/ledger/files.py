@@ -14,7 +14,8 @@ from urllib.parse import quote
 import structlog
 
 from daemon.ledger.errors import LedgerError, explain
-from daemon.ledger.migrations import VERSION, migrate
+from daemon.ledger.migrations import VERSION as VERSION
+from daemon.ledger.migrations import migrate
 
 log = structlog.get_logger()
 

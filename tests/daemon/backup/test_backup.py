@@ -245,7 +245,8 @@ def test_a_backup_inside_what_it_saves_is_refused(place: Place) -> None:
 def test_where_it_does_not_fit_nothing_is_left(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    free = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("daemon.backup.taking.shutil.disk_usage", lambda _: free)
     with pytest.raises(BackupError, match=r"needs [0-9]+ octets free .* 1000000"):
         take(place.config, place.backups)
     assert [path.name for path in place.backups.iterdir()] == [taking.LOCK]
@@ -260,6 +261,10 @@ def flip(path: Path) -> None:
     path.write_bytes(octets)
 
 
+def stray(path: Path) -> None:
+    (path / "x").touch()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -272,7 +277,7 @@ HARM: list[tuple[str, Callable[[Path], None], str]] = [
     ("ledger.sqlite", Path.unlink, "No such file"),
     ("manifest.json", flip, "manifest"),
     ("manifest.json", Path.unlink, "did not come to its end"),
-    ("archive", lambda path: (path / "x").touch() or None, "x is not in the manifest"),
+    ("archive", stray, "x is not in the manifest"),
 ]
 
 

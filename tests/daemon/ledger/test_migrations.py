@@ -143,7 +143,7 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(
 ) -> None:
     path = unpacked(VERSION, tmp_path) / files.LEDGER
     disk = SimpleNamespace(free=migrations.MARGIN + 2 * path.stat().st_size - 1)
-    monkeypatch.setattr(migrations.shutil, "disk_usage", lambda _: disk)
+    monkeypatch.setattr("daemon.ledger.migrations.shutil.disk_usage", lambda _: disk)
     with closing(files.connect(path)) as db:
         with pytest.raises(LedgerError, match=rf"needs {disk.free + 1} octets free .* {disk.free}"):
             migrate(db, path, ledger=True, steps=(*STEPS, NEXT))

@@ -2,9 +2,9 @@
 
 Which time it is decides what is deleted, and a host's clock may be a year ahead for an afternoon.
 So time passes here as the host says, but at most `CATCH_UP` times as fast as the daemon has run:
-what was kept for months by a clock that was right cannot be dropped by one that is wrong for hours.
-A daemon that was off for a month is behind by a month, keeps its oldest files for that long, and
-has caught up a month later.
+and while the host's clock is more than a day ahead of that, nothing is dropped.  So what was kept
+for months by a clock that was right is safe from one that is a year ahead, for as long as a year.
+A daemon that was off for a month is behind by a month, and has caught up a month later.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REACHED = "retention_reached"
 NOTE_EVERY = 600.0
 """So far may what the ledger says of it be behind."""
 BEHIND = DAY
-"""The host's clock may be so far ahead before it is said."""
+"""No further may the host's clock be ahead for anything to be dropped."""
 
 _SET = """
 insert into counter values (?, ?)
@@ -51,7 +51,7 @@ class Retention:
         self._reached: float | None = None
         self._noted = 0.0
         self._steady: float | None = None
-        self._said = False
+        self._said: float | None = None
         self.dropped = 0
         self.freed = 0
 
@@ -61,6 +61,10 @@ class Retention:
         `now` is the time of day in seconds since 1970, `steady` counts the seconds that pass.
         """
         reached = await self._time(now, steady)
+        if now - reached > BEHIND:
+            self._say(now, reached, steady)
+            return []
+        self._said = None
         before = reached - max(retain, LEAST)
         over = [end for end in self._ends() if end <= before]
         if not over:
@@ -91,19 +95,21 @@ class Retention:
         elif self._reached is None:
             self._reached = await self._remembered(now, max(ends))
         self._reached = max(self._reached, min(now, self._reached + CATCH_UP * passed))
-        behind = now - self._reached
-        if behind > BEHIND and not self._said:
-            log.warning(
-                "archives are kept longer",
-                reason="the host's clock is ahead of the time that this ledger has seen pass",
-                ahead_days=round(behind / DAY, 1),
-                seen_until=datetime.fromtimestamp(self._reached, self._zone).isoformat(),
-            )
-        self._said = behind > BEHIND
         if self._reached - self._noted >= NOTE_EVERY:
             self._noted = self._reached
             await self._ledger.run(partial(_set, REACHED, self._reached))
         return min(now, self._reached)
+
+    def _say(self, now: float, reached: float, steady: float) -> None:
+        """Once a day."""
+        if self._said is None or steady - self._said >= DAY:
+            self._said = steady
+            log.warning(
+                "archives are kept longer",
+                reason="the host's clock is ahead of the time that this ledger has seen pass",
+                ahead_days=round((now - reached) / DAY, 1),
+                seen_until=datetime.fromtimestamp(reached, self._zone).isoformat(),
+            )
 
     async def _remembered(self, now: float, last: float) -> float:
         """What the ledger says; one that says nothing has seen its records at the least, or the

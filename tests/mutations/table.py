@@ -645,6 +645,44 @@ VERDICTS = (
     ),
 )
 
+LEDGER = f"{DAEMON}ledger/"
+THE_RECORD = (
+    breaks(
+        "6.2 what a restored daemon told after its backup is news to it",
+        Edit(
+            "daemon.backup.doubt:admit",
+            """db.execute("delete from counter where name = 'identity'")""",
+            "pass",
+        ),
+        by=f"{ENGINE}test_restored.py::test_what_was_sent_after_the_backup_is_not_sent_again",
+    ),
+    breaks(
+        "4 an id is used up also when its job was archived before a restart",
+        Edit(
+            "daemon.ledger.ledger:Ledger._load_recent",
+            "self.state_dir, archived",
+            "self.state_dir, set()",
+        ),
+        by=f"{LEDGER}test_archive.py::test_ids_of_archived_jobs_stay_known_over_a_restart",
+    ),
+    breaks(
+        "a clock that is ahead drops nothing",
+        Edit("daemon.ledger.retention:Retention._time", "self._reached + CATCH_UP * passed", "now"),
+        by=f"{LEDGER}test_retention.py::"
+        "test_a_clock_a_year_ahead_drops_nothing_that_was_to_be_kept[False]",
+    ),
+    breaks(
+        "six months are kept",
+        Edit(
+            "daemon.ledger.retention:Retention.run",
+            "reached - max(retain, LEAST)",
+            "reached - retain",
+        ),
+        by=f"{LEDGER}test_retention.py::"
+        "test_nothing_younger_than_six_months_goes_whatever_is_asked_for",
+    ),
+)
+
 MUTATIONS = (
     *NO_JOB_IS_LOST,
     *NOTHING_IS_SENT_TWICE_WITHOUT_NEED,
@@ -658,4 +696,5 @@ MUTATIONS = (
     *URGENCY,
     *EVERY_MESSAGE_REACHES_A_FINAL_STATE,
     *VERDICTS,
+    *THE_RECORD,
 )

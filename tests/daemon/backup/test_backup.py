@@ -26,11 +26,12 @@ from daemon.backup import BackupError, check, newest, restore, take, taking
 from daemon.broker.local.frames import encode
 from daemon.broker.local.segments import Appender
 from daemon.config import Config, load
-from daemon.ledger import Archiver, History, Ledger, LedgerError, files
+from daemon.ledger import Archiver, Entries, History, Ledger, LedgerError, files
 from daemon.recall import revive_all
 from tests.contract.process import ROOT, Ended, command, until
 from tests.contract.world import Account, job, number, world
-from tests.daemon.ledger.content import ignore
+from tests.daemon.ledger.content import delivered, ignore, kept
+from tests.daemon.ledger.content import taken as put
 from tests.daemon.ledger.test_crash import writer
 
 EARLY, WAITING, UNTAKEN = "early", "waits", "untaken"
@@ -221,6 +222,47 @@ def test_a_backup_taken_while_the_ledger_is_written_has_all_that_was_durable_bef
     assert seqs == list(range(seqs[0], seqs[-1] + 1))
     assert int(seq) <= seqs[-1]
     assert after > int(seq)
+
+
+def test_what_moves_on_while_it_is_copied_is_in_the_backup_once_or_twice(place: Place) -> None:
+    """A job goes to its archive and an event to its topic: each is durable where it goes before it
+    leaves where it was, and the files are copied the other way round."""
+    moving = 90_001
+    event = encode(None, b'{"moved":true}', b"", 1.0)
+    asyncio.run(added(place.state, Entries(events=[("sms.reports", None, b'{"moved":true}')])))
+    asyncio.run(added(place.state, put([moving])))
+    asyncio.run(added(place.state, delivered([moving])))
+    reports = place.state / "broker" / "sms.reports"
+    steps: list[str] = []
+
+    def copied(line: str) -> None:
+        if line.startswith(("ledger", "archive", "broker/sms.reports")) and not steps:
+            steps.append(line)
+            asyncio.run(archive(place.state))
+            topic = Appender(reports)
+            topic.append(event, 1)
+            topic.close()
+            with closing(files.connect(place.state / files.LEDGER)) as db:
+                db.execute("delete from outbox")
+
+    path = take(place.config, place.backups, say=copied).path
+    assert steps
+    found = [rows(each, f"job where seq = {moving}") for each in path.rglob("*.sqlite")]
+    assert sum(found) >= 1
+    (segment,) = (path / "broker" / "sms.reports").iterdir()
+    assert rows(path / files.LEDGER, "outbox") + segment.read_bytes().count(event) >= 1
+
+
+def rows(path: Path, what: str) -> int:
+    with closing(files.connect(path, immutable=True)) as db:
+        found: int = db.execute(f"select count(*) from {what}").fetchone()[0]
+    return found
+
+
+async def added(state_dir: Path, entries: Entries) -> None:
+    ledger = Ledger.open(state_dir, on_events=ignore)
+    await kept(ledger, entries)
+    await ledger.close()
 
 
 def test_one_backup_at_a_time_and_what_a_killed_one_left_goes(place: Place) -> None:

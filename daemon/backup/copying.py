@@ -68,7 +68,8 @@ def database(source: Path, target: Path, pace: Pace) -> dict[str, int]:
                 copy.execute("pragma journal_mode = delete")
                 rows = counts(copy)
             except sqlite3.Error as exc:
-                raise explain(exc, source) from exc
+                full = exc.sqlite_errorname == "SQLITE_FULL"
+                raise explain(exc, target if full else source) from exc
         os.fsync(made)
     finally:
         os.close(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -12,7 +13,7 @@ from daemon.backup.errors import BackupError
 
 FILE = "manifest.json"
 FORMAT = 1
-CHUNK = 1 << 20
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]{3})?")
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -88,7 +89,8 @@ def read(directory: Path) -> Manifest:
 
 def backups(directory: Path) -> list[Path]:
     """Those in a directory of backups, oldest first."""
-    return sorted(path.parent for path in directory.glob(f"[0-9]*/{FILE}"))
+    found = (path.parent for path in directory.glob(f"[0-9]*/{FILE}"))
+    return sorted(path for path in found if _NAME.fullmatch(path.name))
 
 
 def newest(where: Path) -> Path:

@@ -28,6 +28,7 @@ from daemon.broker.local.segments import bases, segment, sync_directory
 from daemon.broker.local.source import POSITIONS
 from daemon.config import Config
 from daemon.ledger import LedgerError, files
+from daemon.ledger.errors import explain
 
 BROKER = "broker"
 PART = ".part-"
@@ -78,15 +79,16 @@ def take(
             job = _Job(config, part, before, Pace(rate), say)
             try:
                 made = job.run(clock)
-                path = _named(part, into / stamp)
+                path = _named(part, into, stamp)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
             removed = manifest.backups(into)[:-keep] if keep else []
             for old in removed:
-                # Without its manifest it is none any more, wherever the rest is interrupted.
-                (old / manifest.FILE).unlink()
-                shutil.rmtree(old)
+                # Under that name it is none any more, wherever the rest is interrupted.
+                shutil.rmtree(old.rename(into / f"{PART}{old.name}"))
+    except sqlite3.Error as exc:
+        raise explain(exc, into) from exc
     except OSError as exc:
         where = exc.filename or into
         raise BackupError(f"{where}: {exc.strerror}; no backup was made") from exc
@@ -105,9 +107,6 @@ def _alone(into: Path) -> Iterator[None]:
             raise BackupError(f"{into}: another backup is being made there") from None
         for left in into.glob(f"{PART}*"):
             shutil.rmtree(left)
-        for each in into.glob("[0-9]*Z*"):
-            if not (each / manifest.FILE).exists():
-                shutil.rmtree(each)
         yield
     finally:
         os.close(held)
@@ -123,16 +122,16 @@ def _last(into: Path) -> tuple[Path, dict[str, Entry]]:
     return into, {}
 
 
-def _named(part: Path, wanted: Path) -> Path:
-    """Gives a finished backup its name, durably."""
+def _named(part: Path, into: Path, stamp: str) -> Path:
+    """Gives a finished backup its name, durably: one behind all others, whatever the clock says."""
     for directory in (part, *(path for path in part.rglob("*") if path.is_dir())):
         sync_directory(directory)
-    path, number = wanted, 1
-    while path.exists():
+    last = max((path.name for path in manifest.backups(into)), default="")
+    name, number = max(stamp, last[: len(stamp)]), 1
+    while (path := into / (name if number == 1 else f"{name}-{number:03d}")).exists():
         number += 1
-        path = wanted.with_name(f"{wanted.name}-{number}")
     part.rename(path)
-    sync_directory(path.parent)
+    sync_directory(into)
     return path
 
 

@@ -4,24 +4,38 @@
 #
 # The only path it writes is /var/lib/carrierd (`daemon.state_dir`).  `docker stop` sends SIGTERM:
 # give it longer than `daemon.drain_within`, e.g. --stop-timeout 60.
+#
+# The base is pinned by its exact version.  A release pins it by digest, so that the same build a
+# year later begins with the same bytes:
+#
+#     docker buildx imagetools inspect python:3.13.9-slim-bookworm --format '{{.Manifest.Digest}}'
+#     docker build --build-arg BASE=python:3.13.9-slim-bookworm@sha256:... -t carrierd .
 
-ARG PYTHON=3.13.9
+ARG BASE=python:3.13.9-slim-bookworm
 
-FROM python:${PYTHON}-slim-bookworm AS build
+FROM ${BASE} AS build
 WORKDIR /src
-COPY constraints.txt ./
-RUN python -m venv /opt/carrierd \
-    && /opt/carrierd/bin/pip install --no-cache-dir -c constraints.txt setuptools
+# Only the versions that the tests ran with, and only files whose hashes are known.
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv --without-pip /opt/carrierd \
+    && python -m pip --python /opt/carrierd/bin/python install --no-cache-dir \
+        --require-hashes --only-binary :all: -r requirements.lock \
+    && python -m pip install --no-cache-dir \
+        --require-hashes --only-binary :all: -r requirements-build.lock
 COPY . .
-RUN /opt/carrierd/bin/pip install --no-cache-dir -c constraints.txt --no-build-isolation . \
-    && /opt/carrierd/bin/pip uninstall --yes setuptools pip \
+RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+    && python -m pip --python /opt/carrierd/bin/python install --no-cache-dir \
+        --no-deps --no-index dist/*.whl \
     && /opt/carrierd/bin/carrierd --version
 
-FROM python:${PYTHON}-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /var/lib/carrierd --create-home carrierd
+FROM ${BASE}
+RUN useradd --system --no-log-init --uid 10001 --shell /usr/sbin/nologin \
+        --home-dir /var/lib/carrierd --create-home carrierd \
+    && chmod 700 /var/lib/carrierd
 COPY --from=build /opt/carrierd /opt/carrierd
 ENV PATH=/opt/carrierd/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER carrierd
+# By number, so that an orchestrator can see that it is not root.
+USER 10001
 VOLUME /var/lib/carrierd
 # SGIP accounts also need the port of their `listen` published.
 EXPOSE 9464

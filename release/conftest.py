@@ -55,13 +55,13 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What the Dockerfile's build stage makes of /opt/carrierd, in a directory of ours.
 
-    Its RUN lines are run as they stand, with /opt and /src elsewhere, and a Python of our own for
-    the base image's.
+    Its RUN lines are run as they stand, with /opt and /src elsewhere, and for the base image's
+    Python the one named by CARRIERD_IMAGE_PYTHON, or that which runs this.
     """
     root = tmp_path_factory.mktemp("image")
     source, base = root / "src", root / "base"
     source.mkdir()
-    run(sys.executable, "-m", "venv", base, cwd=root)
+    run(os.environ.get("CARRIERD_IMAGE_PYTHON", sys.executable), "-m", "venv", base, cwd=root)
     context = clone(root / "context")
     kept = [line[1:] for line in (context / ".dockerignore").read_text().split() if line[0] == "!"]
     for step in instructions(ROOT / "Dockerfile"):

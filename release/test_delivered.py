@@ -89,10 +89,9 @@ def test_the_list_of_contents_is_what_the_bundle_installs(delivered: Path) -> No
         if pin.marker is None or pin.marker.evaluate()
     }
     listed = {each["name"].lower().replace("_", "-"): each for each in found["components"]}
-    assert {name: each["version"] for name, each in listed.items()} == {
-        **locked,
-        "carrierd": VERSION,
-    }
+    assert {name: each["version"] for name, each in listed.items()} == locked
+    whole = found["metadata"]["component"]
+    assert (whole["name"], whole["version"], whole["type"]) == ("carrierd", VERSION, "application")
     # It has its licence as a text alone; tests/release/test_licences.py reads that.
     assert {name for name, each in listed.items() if not each.get("licenses")} <= {"aiosmpplib"}
     before = file.read_bytes()

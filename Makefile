@@ -116,7 +116,7 @@ sbom: bundle
 
 # Asks the package index, of every locked version, for what is known against it.
 audit: $(RELEASES)
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 release-check: $(RELEASES)
 	$(BIN)/python -m pytest release

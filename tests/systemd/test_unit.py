@@ -13,6 +13,7 @@ import pytest
 
 from daemon.config import load
 from daemon.notify import STOP_PATIENCE
+from tests.release.test_image import understood
 
 from .confine import settings
 from .manager import ROOT, UNIT
@@ -88,4 +89,8 @@ def test_the_units_agree_with_the_configuration_that_is_shown(
     assert set(settings(FOLDER / "carrierd.socket", "ListenStream")) == listens
     assert settings(UNIT, "StateDirectory") == [config.daemon.state_dir.name]
     assert config.daemon.state_dir.parent == Path("/var/lib")
+    for key, command in {"ExecStart": "run", "ExecReload": "check"}.items():
+        line = settings(UNIT, key)
+        assert line[:2] == ["/opt/carrierd/bin/carrierd", command]
+        assert understood(line[1:4]).config == Path("/etc/carrierd/carrierd.toml")
     assert float(*settings(UNIT, "TimeoutStopSec")) >= config.daemon.drain_within + STOP_PATIENCE

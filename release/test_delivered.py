@@ -55,6 +55,16 @@ def test_the_wheel_has_the_packages_with_their_tables_and_nothing_else(delivered
     } <= members
 
 
+def test_the_sdist_builds_the_same_wheel_without_a_network(delivered: Path, tmp_path: Path) -> None:
+    (sdist,) = (delivered / "dist").glob(f"{NAME}.tar.gz")
+    epoch = run("git", "log", "-1", "--format=%ct", cwd=delivered).strip()
+    words = ("-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation")
+    told = {**OFFLINE, "SOURCE_DATE_EPOCH": epoch}
+    run(sys.executable, *words, "--wheel-dir", tmp_path, sdist, cwd=tmp_path, **told)
+    (ours,), (made) = (delivered / "dist").glob("*.whl"), contents(tmp_path)
+    assert made == {ours.name: ours.read_bytes()}
+
+
 def test_the_bundle_installs_without_a_network_as_its_page_says(
     delivered: Path, tmp_path: Path
 ) -> None:

@@ -56,6 +56,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.kill()
 
 
+def fault() -> str:
+    """What the compose file shows to make a gateway fail, without the engine's part."""
+    shown = re.sub(r"\\\n# *", "", (CONFIG.parents[1] / "compose.yaml").read_text())
+    (command,) = re.findall(
+        r"^# *docker compose .* exec gateways (python .*)$", shown, re.MULTILINE
+    )
+    return command
+
+
 def test_what_the_compose_file_starts_delivers_messages(
     image: Path, kafka: str, tmp_path: Path
 ) -> None:
@@ -109,3 +118,7 @@ def test_what_the_compose_file_starts_delivers_messages(
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.2)
         assert metric(r"carrierd_bind_up\{.*\}") == 6
+        subprocess.run(["sh", "-euc", *adapted([fault()])], env=environ, cwd=tmp_path, check=True)
+        while metric(r'carrierd_bind_up\{.*node="m1"\}'):
+            assert time.monotonic() < deadline, "the gateway did not freeze"
+            time.sleep(0.2)

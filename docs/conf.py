@@ -21,7 +21,7 @@ project = "carrierd"
 _DECLARED = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 version = release = _DECLARED["project"]["version"]
 extensions = ["myst_parser"]
-exclude_patterns = ["README.md", "generator"]
+exclude_patterns = ["README.md", "generator", "__pycache__"]
 nitpicky = True
 
 # Headings down to this level can be linked to as #their-words.
@@ -31,6 +31,8 @@ html_theme = "furo"
 html_title = f"carrierd {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_sphinx = False
+html_show_copyright = False
 
 REST = "% the rest"
 """The line of `index.md` that other pages take the place of."""

@@ -76,7 +76,7 @@ _BEGIN = """\
 # Records
 
 What goes into the topics and what comes out of them. With the `local` broker partition is 0 and
-offsets count from 0. 
+offsets count from 0.
 
 This page is written by `make docs` from the JSON Schemas (2020-12) that the daemon ships with:
 `daemon/schemas/*.json`, in the installed package too (`daemon.schemas.text("job")`). Tests hold

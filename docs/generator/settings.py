@@ -18,13 +18,13 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 from zoneinfo import ZoneInfo
 
 from msgspec import NODEFAULT, Meta, Struct, structs
-from msgspec import inspect as annotations
+from msgspec import inspect as hints_of
 
 from daemon.config import schema
 from daemon.config.hints import PARSERS, allowed, bare, is_section, shown, without_none
 from daemon.config.reading import SECRET_FORMS
 from daemon.config.rules import LIMITS, ONLY_FOR, SGIP_KEYS
-from daemon.config.schema import Address, Config, Network, Override, Simulate
+from daemon.config.schema import Address, Config, Override
 from daemon.config.secret import Secret
 from daemon.sim.behaviour import Behaviour
 
@@ -33,13 +33,17 @@ from .markdown import code, table
 _EXAMPLE = re.compile(r"(?P<meaning>.+?) For example `(?P<example>.+)`\.")
 _NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", ZoneInfo: "string"}
 _DAY = schema.DAY
+REPEATED = "simulate.accounts.NAME"
+"""A section with the keys of another one."""
 
 
 class Key(NamedTuple):
     """One key, as the reference shows it."""
 
+    kind: type[Struct]
+    """The section, as the schema has it."""
     section: str
-    """As the file spells it: `accounts.NAME.nodes`, empty at the top."""
+    """The same as the file spells it: `accounts.NAME.nodes`, empty at the top."""
     name: str
     type: str
     unit: str
@@ -61,6 +65,8 @@ def page() -> str:
     for section, own in sections.items():
         parts.append(f"## {_header(section)}\n")
         parts.append(_INTRODUCTIONS.get(section, ""))
+        if section == REPEATED:
+            continue
         rows = [(f"[`{k.name}`](#{anchor(k)})", _default(k), _first(k.meaning)) for k in own]
         parts.append(table(("key", "default", "what"), rows))
         parts += map(_entry, own)
@@ -117,6 +123,7 @@ def _key(kind: type[Struct], field: structs.FieldInfo, hint: Any, section: str) 
     name = f"{field.name}_env" if secret else field.name
     text = f"{name} = {example}" if not example.startswith(f"{field.name}.") else example
     return Key(
+        kind=kind,
         section=section,
         name=field.name,
         type=_type(own),
@@ -288,15 +295,15 @@ def _limits() -> str:
 
 _INTRODUCTIONS = {
     "accounts.NAME": "One set of credentials at one carrier. NAME is your own choice: "
-    + str(annotations.type_info(schema.Name).extra_json_schema["description"])  # type: ignore[attr-defined]
+    + str(hints_of.type_info(schema.Name).extra_json_schema["description"])  # type: ignore[attr-defined]
     + ".\n",
     "accounts.NAME.nodes": "One gateway address of an account, repeated for each.\n",
     "routes": "Carrier of the number to accounts, first usable wins.\n",
     "uncertain": "What was written to the gateway and not answered.\n",
     "simulate": "What `carrierd simulate` does; `run` takes no notice of it. A share is a "
     "probability per submit, from 0 to 1.\n",
-    "simulate.accounts.NAME": "What differs for one account; a key that is absent is as in "
-    "`[simulate]`.\n",
+    REPEATED: "What differs for one account: the keys of `[simulate]` but for `listen`, `seed`, "
+    "`accounts`. One that is absent is as there.\n",
 }
 
 _BEGIN = """\
@@ -311,5 +318,3 @@ names each such key that changed.
 
 This page is written by `make docs` from the schema that the daemon reads the file with.
 """
-
-__all__ = ["Key", "Network", "Simulate", "anchor", "described", "keys", "page"]

@@ -7,6 +7,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
+from daemon import schemas
+
 from .process import FINAL, Published
 
 KEYS = [
@@ -31,6 +35,12 @@ INBOUND = [
     "v", "id", "from", "to", "ext", "text", "carrier", "account", "node", "received", "parts",
     "complete",
 ]  # fmt: skip
+SCHEMAS = {
+    topic: Draft202012Validator(schemas.load(name))
+    for topic, name in (("reports", "report"), ("inbound", "inbound"), ("dead", "dead"))
+}
+_fitting: set[tuple[object, ...]] = set()
+"""Shapes of records that fit their schema: ten thousand alike need no ten thousand looks."""
 DEAD = {"v", "topic", "partition", "offset", "field", "error", "value_base64"}
 
 
@@ -55,10 +65,25 @@ def faults(
     for record in published["dead"]:
         if set(record.value) != DEAD or record.value["v"] != 1:
             found.append(f"dead {record}")
+    for topic, records in published.items():
+        found += [fault for record in records for fault in _schema_faults(topic, record.value)]
     for record in (r for records in published.values() for r in records):
         if record.content_type != "application/json":
             found.append(f"content type {record.content_type} of {record.topic}")
     return found
+
+
+def _schema_faults(topic: str, value: dict[str, Any]) -> Iterable[str]:
+    """What the JSON Schema that we ship does not allow."""
+    words = tuple(value.get(key) for key in ("state", "final", "cause", "stage", "code", "field"))
+    shape = (topic, *words, *((key, type(one)) for key, one in value.items()))
+    if shape not in _fitting:
+        wrong = [
+            f"schema of {topic}: {e.message}: {value}" for e in SCHEMAS[topic].iter_errors(value)
+        ]
+        if not wrong:
+            _fitting.add(shape)
+        yield from wrong
 
 
 def event_faults(record: Published, offset: timedelta) -> Iterable[str]:

@@ -213,9 +213,13 @@ class Settle:
         self._step(m, Step(wall, "unanswered", part.number, write.attempt, write.node))
         if write.carrier_id is not None and m.account is not None:
             c.carrier_id(m, part.number, self.accounts[m.account].protocol, write.carrier_id)
-        if m.final or part.state is not PartState.WRITTEN or not self.mine(m):
+        if m.final or part.state is not PartState.WRITTEN:
             return
         part.state = PartState.IN_DOUBT
+        if not self.mine(m):
+            # Whoever has it says so; should it be ours again, `adopt` does.
+            m.state, m.wake = State.UNCERTAIN, ELSEWHERE
+            return
         self.doubt(m, part, True)
         if m.state is not State.UNCERTAIN or m.doubted < m.attempts:
             self.uncertain(m, wall, c)
@@ -427,6 +431,7 @@ class Settle:
         if m.final:
             return
         if not self.mine(m):
+            m.wake = ELSEWHERE
             if self.outcome is not None:
                 c.tells[m.mid] = self.outcome
             return

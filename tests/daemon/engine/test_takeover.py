@@ -732,6 +732,51 @@ async def test_what_was_heard_while_unsure_for_less_than_a_tick_counts(
     assert group.states("j/0") == ["accepted"]
 
 
+async def unsure_and_back(group: Group, member: Member) -> None:
+    """The group may have given a member's partition away for a while, and gives it that again;
+    what others told meanwhile is not read yet.
+    """
+    member.source.certain = False
+    await member.source.revoke()
+    member.source.assign(frozenset({(JOBS, 0)}))
+    member.source.certain = True
+
+
+async def test_what_is_answered_before_a_partition_is_taken_up_again_is_accepted(
+    make_group: MakeGroup, hurried: None
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j", report=False)
+    [(sequence, _, _)] = await a.written(peer)
+    await unsure_and_back(group, a)
+    peer.accepts(sequence)
+    await group.pass_(1.0)
+    assert group.states("j/0") == ["accepted"]
+    assert group.committed() == 1
+
+
+@pytest.mark.parametrize("then", ["resend", "wait"])
+async def test_what_comes_into_doubt_before_a_partition_is_taken_up_again_is_held(
+    make_group: MakeGroup, hurried: None, then: str
+) -> None:
+    group = make_group(then=then)
+    a = await group.make()
+    await group.assign([0])
+    peer = a.peer()
+    await group.job(id="j")
+    await a.written(peer)
+    await unsure_and_back(group, a)
+    peer.silence()
+    await group.pass_(1.0)
+    assert group.states("j/0") == ["uncertain"]
+    assert not await a.written(peer, most=0.1)
+    await group.pass_(11.0)
+    assert bool(await a.written(peer, most=0.1)) == (then == "resend")
+
+
 async def test_answers_that_could_not_be_told_are_told_before_the_partition_is_let_go(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

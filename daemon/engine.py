@@ -245,7 +245,7 @@ class Engine:
             return False
         homes = self.homes
         if not (homes.every or homes.mine(message.job)):
-            self.let_go(message)
+            self._leave_to_others(message)
             return False
         if self.stops.any and self.stops.cover(message):
             self.refuse(message, STOPPED)
@@ -289,7 +289,7 @@ class Engine:
         """Settling found that the message may be written once more."""
         account = self.accounts.get(message.account or "")
         if not self.homes.mine(message.job):
-            self.let_go(message)
+            self._leave_to_others(message)
             return
         if account is None:
             log.error("account is gone", message=message.id, account=message.account)
@@ -326,6 +326,16 @@ class Engine:
             if part.state is PartState.IN_DOUBT:
                 self.correlate.doubt(message, part, False)
         self._leave(message)
+
+    def _leave_to_others(self, message: Message) -> None:
+        """It is another daemon's, but for what of it is on the wire: that has its answer here."""
+        if not any(part.flying for part in message.parts):
+            self.let_go(message)
+            return
+        message.wake = ELSEWHERE  # should it be ours again, `adopt` looks at the rest
+        c = Changes()
+        c.touch(message)
+        self.commit(c)
 
     def tell_doubts(self) -> None:
         """Tell the others of what has left in part, or may have: they may have it next."""

@@ -126,6 +126,8 @@ class RouteQueue:
         lane = message.lane
         if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:
             self.spilled[lane] += 1
+            # Of a job that another daemon told of in part it is older than it is new.
+            self.newest[lane] = min(self.newest[lane], message.mid - 1)
             return False
         self.newest[lane] = max(self.newest[lane], message.mid)
         self.lanes.append(message)

@@ -123,6 +123,19 @@ def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPat
     assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.count(Lane.NORMAL) < 3
 
 
+def test_a_message_older_than_what_was_read_back_is_read_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a job that another daemon told of in part, long before we took it."""
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 2)
+    queue = RouteQueue("mobile", ("a",))
+    offered = [queue.offer(message(number, Lane.NORMAL)) for number in (5, 6, 7)]
+    assert offered == [True, True, False]
+    assert queue.newest[Lane.NORMAL] == 6 << 10
+    assert not queue.offer(message(3, Lane.NORMAL))
+    assert queue.newest[Lane.NORMAL] < 3 << 10
+
+
 def test_a_lane_is_read_back_when_half_of_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "MOST_IN_MEMORY", 4)
     queue = RouteQueue("mobile", ("a",))

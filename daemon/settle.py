@@ -487,11 +487,19 @@ class Settle:
         m.cause = "delivered" if meaning is None else meaning.cause
         if state in (REJECTED, EXPIRED):
             self._step(m, Step(wall, state.word, None, None, None, code))
+            self._shown(m, c)
         self._close(m, c)
         self._tell(m, c)
         self.tally.finished(m, wall)
         if meaning is not None:
             self.tally.failed(m, meaning.fault, wall)
+
+    def _shown(self, m: Message, c: Changes) -> None:
+        """The event shows ids that no answer brought (SGIP): they, too, lead to the message."""
+        for part in m.parts:
+            if part.written_id is not None and m.account is not None:
+                protocol = self.accounts[m.account].protocol
+                c.carrier_id(m, part.number, protocol, part.written_id)
 
     def _close(self, m: Message, c: Changes) -> None:
         for part in m.parts:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
+import pytest
 from msgspec import structs
 
 from daemon.bind import Bind
+from daemon.ledger import History
+from protocols import ids
 from protocols.events import Event
+from protocols.part import Part as WirePart
 
 from .conftest import MakeDesk
 from .desk import Desk, Terms, Wire
@@ -199,3 +204,27 @@ async def test_the_next_idle_bind_is_tried_when_one_cannot_connect(make_desk: Ma
         assert await until(lambda: first.state == second.state == "idle")
         await desk.take({"id": "j"})
         assert await until(lambda: len(gateway.connections) == 2)
+
+
+async def test_the_id_that_a_rejected_messages_event_shows_leads_to_the_message(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequence = bytes.fromhex("b44f69e1432dcf5500000007")
+
+    def submit(self: Wire, tag: Any, part: WirePart, now: float) -> bytes:
+        real(self, tag, part, now)
+        return sequence
+
+    real = Wire._submit
+    monkeypatch.setattr(Wire, "_submit", submit)
+    desk = await make_desk(sgip())
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(number, _, _)] = await desk.written(peer)
+    peer.refuses(number, "29")
+    await desk.settle()
+    [event] = desk.of("j/0")
+    assert (event["state"], event["carrier_ids"]) == ("rejected", ["3025103329:1127075669:7"])
+    with History.open(desk.state) as history:
+        keys = [(None, key) for key in ids.spoken(event["carrier_ids"][0])]
+        assert [row.mid for _, row in history.by_carrier_id(keys)] == [1 << 10]

@@ -172,7 +172,12 @@ class Settle:
         c.touch(m)
         outcome = "throttled" if throttled else "refused"
         self._step(m, Step(wall, outcome, part.number, write.attempt, write.node, code))
-        if m.final or not self.mine(m):
+        if m.final:
+            return
+        if not self.mine(m):
+            # Nobody has it for this attempt; should it be ours again, `adopt` looks at it.
+            if in_time and part.state is PartState.WRITTEN and not part.doubts:
+                part.state, m.wake = PartState.UNSENT, ELSEWHERE
             return
         if in_time:
             if part.state is not PartState.WRITTEN:

@@ -799,6 +799,26 @@ async def test_what_is_on_the_wire_is_not_sent_again_when_its_partition_comes_ba
     assert group.states("j/0") == ["accepted"]
 
 
+async def test_what_is_throttled_while_its_partition_is_away_goes_again_when_that_is_back(
+    make_group: MakeGroup, hurried: None
+) -> None:
+    group = make_group()
+    a = await group.make()
+    await group.assign([0, 1])
+    peer = a.peer()
+    await group.job(id="j", text=LONG)
+    (first, _, _), (second, _, _) = await a.written(peer)
+    await group.assign([1])
+    peer.refuses(second, "8", throttled=True)
+    await group.assign([0, 1])
+    [(again, part, _)] = await a.written(peer)
+    assert part.number == 2
+    for sequence in (first, again):
+        peer.accepts(sequence)
+    await group.settle()
+    assert group.states("j/0") == ["accepted"]
+
+
 async def test_answers_that_could_not_be_told_are_told_before_the_partition_is_let_go(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

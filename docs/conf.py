@@ -52,9 +52,14 @@ def _name_the_rest(app: Sphinx, page: str, source: list[str]) -> None:
     """Into `index.md`, so that no page can be missing from the navigation."""
     if page != "index":
         return
+    found = app.env.found_docs
     named = {line.strip() for line in source[0].splitlines()}
-    inside = {str(Path(one).parent) for one in named if one.endswith("/index")}
-    rest = sorted(
-        one for one in app.env.found_docs - named - {"index"} if str(Path(one).parent) not in inside
-    )
+    # What a folder's own index has in its navigation is not said twice.
+    rest = sorted(one for one in found - named - {"index"} if _front(one, found) == one)
     source[0] = source[0].replace(REST, "\n".join(rest))
+
+
+def _front(page: str, found: set[str]) -> str:
+    """The index of the page's folder, or the page itself where there is none."""
+    index = f"{page.rpartition('/')[0]}/index"
+    return index if index in found else page

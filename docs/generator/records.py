@@ -79,8 +79,9 @@ What goes into the topics and what comes out of them. With the `local` broker pa
 offsets count from 0.
 
 This page is written by `make docs` from the JSON Schemas (2020-12) that the daemon ships with:
-`daemon/schemas/*.json`, in the installed package too (`daemon.schemas.text("job")`). Tests hold
-them against the decoder, both ways, and against the records of running daemons.
+`daemon/schemas/*.json`, which `python -m daemon.schemas job` (or `report`, `inbound`, `dead`,
+`asyncapi`) prints. Tests hold them against the decoder, both ways, and against the records of
+running daemons.
 """
 
 _ASYNCAPI = """\

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
@@ -39,6 +41,8 @@ REST = "% the rest"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    # Pygments' own stumbles over the colons of recorded names.
+    app.add_lexer("promql", TextLexer)
     app.connect("builder-inited", _write_reference)
     app.connect("source-read", _name_the_rest)
     return {"parallel_read_safe": True}
@@ -55,7 +59,11 @@ def _name_the_rest(app: Sphinx, page: str, source: list[str]) -> None:
     found = app.env.found_docs
     named = {line.strip() for line in source[0].splitlines()}
     # What a folder's own index has in its navigation is not said twice.
-    rest = sorted(one for one in found - named - {"index"} if _front(one, found) == one)
+    rest = sorted(
+        one
+        for one in found - {"index"}
+        if _front(one, found) == one and not any(fnmatch(one, pattern) for pattern in named)
+    )
     source[0] = source[0].replace(REST, "\n".join(rest))
 
 

@@ -27,7 +27,12 @@ CALM = (
     "tests/daemon/codes/",
 )
 """By a clock that jumps, or by none: one process that computes."""
-HEAVY = ("tests/bench/test_suites.py", "tests/integration/", "tests/daemon/broker/")
+HEAVY = (
+    "tests/bench/test_suites.py",
+    "tests/integration/",
+    "tests/daemon/broker/",
+    "tests/docs/test_getting_started.py",
+)
 """Many processes and long waits.  They come before what is short, which fills the end."""
 ORDER = (*TIMED, *CALM, *HEAVY)
 

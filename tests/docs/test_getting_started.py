@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -114,13 +114,18 @@ def test_what_it_saw_is_what_the_schemas_say(ran: Ran) -> None:
         Draft202012Validator(schemas.load(name)).validate(record)
 
 
-def test_prometheus_answers_a_query_of_the_dashboards(ran: Ran) -> None:
+def test_prometheus_answers_queries_of_the_dashboards(ran: Ran) -> None:
     if PROMETHEUS not in ran.shown:
         pytest.skip("no prometheus on the path")
-    answer = json.loads(re.findall(r'^\{"status".*', ran.shown[PROMETHEUS], re.MULTILINE)[-1])
+    lines = re.findall(r'^\{"status".*', ran.shown[PROMETHEUS], re.MULTILINE)
+    delivered, rate = (by_account(json.loads(line)) for line in lines)
+    assert delivered["ex-mobile"] >= 1
+    assert set(rate) == set(delivered)
+
+
+def by_account(answer: dict[str, Any]) -> dict[str, float]:
     assert answer["status"] == "success"
-    found = {one["metric"]["account"]: float(one["value"][1]) for one in answer["data"]["result"]}
-    assert found["ex-mobile"] >= 1
+    return {one["metric"]["account"]: float(one["value"][1]) for one in answer["data"]["result"]}
 
 
 def test_the_outage_that_the_page_shows_costs_nothing(ran: Ran) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from fnmatch import fnmatch
 from pathlib import Path
 
 from pygments.lexers.special import TextLexer
@@ -59,11 +58,7 @@ def _name_the_rest(app: Sphinx, page: str, source: list[str]) -> None:
     found = app.env.found_docs
     named = {line.strip() for line in source[0].splitlines()}
     # What a folder's own index has in its navigation is not said twice.
-    rest = sorted(
-        one
-        for one in found - {"index"}
-        if _front(one, found) == one and not any(fnmatch(one, pattern) for pattern in named)
-    )
+    rest = sorted(one for one in found - named - {"index"} if _front(one, found) == one)
     source[0] = source[0].replace(REST, "\n".join(rest))
 
 

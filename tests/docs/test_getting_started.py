@@ -57,6 +57,7 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     if subprocess.run([*ISOLATED, "true"], capture_output=True).returncode:
+        assert "CI" not in os.environ, "CI has to be able to make namespaces"
         pytest.skip("needs network and mount namespaces of its own")
     folder = tmp_path_factory.mktemp("newcomer")
     (folder / "carrierd").symlink_to(ROOT)
@@ -111,7 +112,9 @@ def test_what_it_saw_is_what_the_schemas_say(ran: Ran) -> None:
     assert {"accepted", "delivered", "rejected", "inbound"} <= states
     for record in found:
         name = "report" if "state" in record else "inbound"
-        Draft202012Validator(schemas.load(name)).validate(record)
+        schema = schemas.load(name)
+        Draft202012Validator(schema).validate(record)
+        assert list(record) == list(schema["properties"])
 
 
 def test_prometheus_answers_queries_of_the_dashboards(ran: Ran) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import pytest
@@ -48,6 +50,13 @@ def test_a_schema_is_one_and_its_examples_fit(name: str) -> None:
     assert schema["examples"]
     for shown in schema["examples"]:
         VALIDATORS[name].validate(shown)
+
+
+def test_the_records_that_the_readme_shows_fit_their_schemas() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```json\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    for name, text in zip(("job", "report", "inbound"), shown, strict=True):
+        VALIDATORS[name].validate(json.loads(text))
 
 
 def test_the_example_of_a_job_is_a_job() -> None:

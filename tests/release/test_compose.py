@@ -15,7 +15,14 @@ from daemon.demo import load
 from .test_image import ROOT, understood
 
 FILE = ROOT / "config" / "compose.yaml"
-WHOLE: dict[str, Any] = YAML(typ="safe").load(FILE.read_text())
+
+
+def read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe").load(file.read_text())
+    return found
+
+
+WHOLE = read(FILE)
 SERVICES: dict[str, Any] = WHOLE["services"]
 OURS = {name: each for name, each in SERVICES.items() if "build" in each}
 CONFIG = FILE.parent / "compose" / "carrierd.toml"
@@ -80,9 +87,44 @@ def test_the_configuration_fits_the_services() -> None:
     assert [str(config.daemon.state_dir)] == [
         place for source, place, *_ in mounts(SERVICES["carrierd"]) if source == "state"
     ]
-    prometheus = YAML(typ="safe").load((FILE.parent / "compose" / "prometheus.yml").read_text())
-    (scrape,) = prometheus["scrape_configs"]
-    assert scrape["static_configs"] == [{"targets": [f"carrierd:{config.http.listen.port}"]}]
+
+
+def test_prometheus_and_grafana_are_set_up_as_in_earnest_but_for_their_addresses() -> None:
+    port = examine(CONFIG).whole.http.listen.port
+    ours, theirs = (
+        read(FILE.parent / folder / "prometheus.yml") for folder in ("compose", "prometheus")
+    )
+    for each in (ours, theirs):
+        (each["targets"],) = each["scrape_configs"][0]["static_configs"][0].pop("targets")
+    assert (ours["targets"], ours["scrape_configs"]) == (
+        f"carrierd:{port}",
+        theirs["scrape_configs"],
+    )
+    rules = {Path(file).name for file in theirs["rule_files"]}
+    assert rules == {file.name for file in (FILE.parent / "prometheus" / "rules").glob("*.yml")}
+    assert ours["rule_files"] == ["/etc/prometheus/rules/*.yml"]
+    ours, theirs = (
+        read(FILE.parent / file)["datasources"][0]
+        for file in ("compose/datasource.yml", "grafana/provisioning/datasources/carrierd.yml")
+    )
+    assert ours.pop("url") == "http://prometheus:9090"
+    assert ours.pop("jsonData")["httpMethod"] == theirs.pop("jsonData")["httpMethod"]
+    del theirs["url"]
+    assert ours == theirs
+
+
+def test_grafana_finds_its_dashboards_where_it_is_told_to_look() -> None:
+    places = {place: source for source, place, _ in mounts(SERVICES["grafana"])}
+    folder = FILE.parent / places["/etc/carrierd/grafana/dashboards"]
+
+    def here(path: str) -> Path:
+        return folder / Path(path).relative_to("/etc/carrierd/grafana/dashboards")
+
+    for file in (FILE.parent / places["/etc/grafana/provisioning/dashboards"]).iterdir():
+        for provider in read(file)["providers"]:
+            assert list(here(provider["options"]["path"]).glob("*.json"))
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert here(home).is_file()
 
 
 def test_a_load_goes_to_nobody_by_mistake(

@@ -16,7 +16,7 @@ from tests.ports import free_port
 from .manager import Manager, Service
 
 Make = Callable[[dict[str, Any]], Service]
-WATCHDOG = 0.4
+WATCHDOG = 0.2
 
 
 def account(port: int, **keys: Any) -> dict[str, Any]:

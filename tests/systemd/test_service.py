@@ -81,10 +81,13 @@ async def test_a_stuck_loop_is_not_fed_by_anything_else(service: Make, manager: 
     assert re.search(stuck, daemon.log.read_text()), "where it was stuck"
 
 
-async def test_it_is_not_ready_before_the_broker_is(service: Make, manager: Manager) -> None:
-    kafka = {"broker": {"kind": "kafka", "bootstrap": [f"127.0.0.1:{free_port()}"]}}
+async def test_it_is_not_ready_before_the_broker_is(
+    service: Make, manager: Manager, calls: set[str]
+) -> None:
+    """Inside the sandbox, which has to let Kafka's client and a name's look-up through."""
+    kafka = {"broker": {"kind": "kafka", "bootstrap": [f"localhost:{free_port()}"]}}
     daemon = service({**down(), **kafka})
-    daemon.start(watchdog=WATCHDOG)
+    daemon.start(watchdog=WATCHDOG, calls=calls)
     assert await daemon.ended(20.0) == 2
     while not await daemon.silent(0.02):
         assert "READY" not in manager.told[-1]

@@ -32,6 +32,7 @@ HEAVY = (
     "tests/integration/",
     "tests/daemon/broker/",
     "tests/docs/test_getting_started.py",
+    "tests/observability/",
 )
 """Many processes and long waits.  They come before what is short, which fills the end."""
 ORDER = (*TIMED, *CALM, *HEAVY)

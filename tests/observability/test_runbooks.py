@@ -13,7 +13,7 @@ from tests.test_readme import blocks, parsed
 from .prometheus import promtool as run
 from .rules import ALERTS, HERE, NAMES, ROOT, RUNBOOKS
 
-INDEX = RUNBOOKS / "README.md"
+INDEX = RUNBOOKS / "index.md"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path != INDEX)
 HEADINGS = ["What it means", "How to see it", "What to do", "When it is over"]
 METRIC = re.compile(r"\b(?:(?:account|carrier|topic|instance|job):)?carrierd_\w+(?::\w+)?")
@@ -47,14 +47,14 @@ def test_a_page_says_what_it_means_how_to_see_it_what_to_do_and_when_it_is_over(
     ]
     assert severity == ", ".join(said)
     assert re.findall(r"^## (.*)$", text(path), re.MULTILINE) == HEADINGS
-    assert blocks("promql", text(path)), "no query shows it"
+    assert blocks("text", text(path)), "no query shows it"
 
 
 def test_every_query_of_a_page_is_one(tmp_path: Path, promtool: None) -> None:
     queries = [
         line
         for path in PAGES
-        for block in blocks("promql", text(path))
+        for block in blocks("text", text(path))
         for line in block.splitlines()
     ]
     rules = [{"record": f"page:{n}", "expr": query} for n, query in enumerate(queries)]

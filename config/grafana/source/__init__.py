@@ -1,0 +1,1 @@
+"""The dashboards as code: what they show, and how Grafana spells it."""

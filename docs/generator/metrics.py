@@ -12,16 +12,14 @@ from prometheus_client import Metric
 
 from daemon.app import App
 from daemon.config import load
-from daemon.model import FINAL, State
 from daemon.tally import SECONDS
 
 from .markdown import code, table
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.toml"
 OURS = "carrierd_"
-TOLD = ("outcome", "reason")
+TOLD = ("outcome", "reason", "state", "phase")
 """Labels whose values are the same in every installation."""
-STATES = [state.name.lower() for state in (State.ACCEPTED, State.UNCERTAIN, *sorted(FINAL))]
 
 
 def page() -> str:
@@ -79,8 +77,6 @@ def _values(family: Metric) -> Iterator[str]:
         found = sorted({s.labels[label] for s in family.samples if label in s.labels})
         if label in TOLD and found:
             yield f"{label}: {', '.join(map(code, found))}."
-        elif label == "state":
-            yield f"{label}: {', '.join(map(code, STATES))}."
 
 
 _BEGIN = """\

@@ -49,6 +49,13 @@ SITUATIONS = {
     },
 }
 EXPECTED = set().union(*SITUATIONS.values())
+WRONG_PASSWORD = 0x0E
+"""Of SMPP, which broadnet speaks."""
+REFUSED = {
+    ("CarrierdCredentialsRefused", "broadnet", "broadnet-1"),
+    ("CarrierdNodeLost", "broadnet", "broadnet-1"),
+}
+NAMED = SITUATIONS | {"A password is wrong": REFUSED}
 
 EMPTY_WHEN_WELL = {
     "carrierd_failures_total": "nothing fails, and a cause has no series before its first time",
@@ -71,6 +78,7 @@ class Story:
         """From the kill until all was well again."""
         self.resolved_after = math.inf
         """Seconds from the recovery until nothing fired."""
+        self.refusal_seen = False
 
 
 def expressions() -> set[str]:
@@ -174,7 +182,13 @@ async def play(stage: Stage, prometheus: Prometheus) -> Story:
             story.resolved_after = time.monotonic() - recovered
 
     await stage.fault("*", undelivered=0.3, refuse=0.3)
+    await stage.fault("broadnet/broadnet-1", refuse_logins=WRONG_PASSWORD, hang_up=True)
     story.empty_at_last |= await answered(prometheus, asked - well - alarm, 6.0)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(6.0):
+            while not await prometheus.firing() >= REFUSED:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(LOOK_EVERY)
+            story.refusal_seen = True
     return story
 
 
@@ -194,16 +208,21 @@ async def test_killed_nodes_make_exactly_the_alerts_fire_that_the_runbook_names(
     assert story.fired == EXPECTED
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("situation", NAMED)
 async def test_the_index_of_the_runbooks_names_these_alerts(situation: str) -> None:
     index = (RUNBOOKS / "index.md").read_text(encoding="utf-8")
     (cells,) = re.findall(rf"^\| {situation} \| (.*) \|$", index, re.MULTILINE)
     named = set(re.findall(r"\[(\w+)\]", cells.partition(" | ")[0]))
-    assert named == {name for name, _, _ in SITUATIONS[situation]}
+    assert named == {name for name, _, _ in NAMED[situation]}
 
 
 async def test_they_resolve_when_the_nodes_are_back(story: Story) -> None:
     assert story.resolved_after < 15.0
+
+
+async def test_refused_credentials_are_told_from_a_node_that_is_away(story: Story) -> None:
+    assert story.refusal_seen
+    assert not {name for name, _, _ in story.fired} & {"CarrierdCredentialsRefused"}
 
 
 async def test_what_had_no_answer_while_all_was_well_has_one_when_it_is_not(story: Story) -> None:

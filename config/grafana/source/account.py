@@ -40,16 +40,16 @@ SENDING = Row(
             about=Text(
                 "Share of the time: rate = its own limit, window = answers are awaited, unbound ="
                 " no bind, throttled = the gateway says slower, backoff = tried again later.",
-                "时间占比：rate 达到速率上限，window 窗口已满等待应答，unbound 无连接，"
-                "throttled 网关限流，backoff 稍后重试。",
+                "时间占比：rate 达到流速上限，window 窗口已满等待应答，unbound 无连接，"
+                "throttled 网关流控，backoff 稍后重试。",
             ),
         ),
         graph(
-            Text("Rate", "速率"),
+            Text("Rate", "流速"),
             Query(rate("submits_total", "account", ', outcome!="throttled"'), "{{account}}"),
             Query(
                 f"sum by (account) (carrierd_rate_limit{{{OF}}})",
-                Text("{{account}}, allowed now", "{{account}} 当前允许"),
+                Text("{{account}}, allowed now", "{{account}} 现在允许"),
             ),
             Query(
                 f"sum by (account) (carrierd_rate_configured{{{OF}}})",
@@ -76,7 +76,7 @@ SENDING = Row(
             lowest=0,
         ),
         graph(
-            Text("Throttling by node", "节点限流"),
+            Text("Throttling by node", "节点流控"),
             Query(
                 rate("submits_total", "account, node", ', outcome="throttled"'),
                 "{{account}} {{node}}",
@@ -85,18 +85,18 @@ SENDING = Row(
             lowest=0,
         ),
         graph(
-            Text("Waiting, parked, uncertain", "等待、暂存、不确定"),
+            Text("Waiting, parked, uncertain", "等待、寄存、存疑"),
             Query(
                 f"sum by (account) (carrierd_waiting{{{OF}}})",
                 Text("{{account}}, waiting", "{{account}} 等待"),
             ),
             Query(
                 f"sum by (account) (carrierd_parked{{{OF}}})",
-                Text("{{account}}, parked", "{{account}} 暂存"),
+                Text("{{account}}, parked", "{{account}} 寄存"),
             ),
             Query(
                 f"sum by (account) (carrierd_uncertain{{{OF}}})",
-                Text("{{account}}, uncertain", "{{account}} 不确定"),
+                Text("{{account}}, uncertain", "{{account}} 存疑"),
             ),
             lowest=0,
         ),
@@ -196,9 +196,9 @@ OUTCOMES = Row(
             stacked=True,
         ),
         graph(
-            Text("Resent, unmatched, late", "补发、无法匹配、迟到"),
+            Text("Resent, unmatched, late", "重发、无法匹配、迟到"),
             Query(
-                increase("resent_total", "account"), Text("{{account}}, resent", "{{account}} 补发")
+                increase("resent_total", "account"), Text("{{account}}, resent", "{{account}} 重发")
             ),
             Query(
                 increase("reports_unmatched_total", "account"),
@@ -224,7 +224,7 @@ BOARD = Board(
     Text("carrierd: accounts and nodes", "短信网关账号与节点"),
     Text(
         "Window, rate, latency, throttling, and why an account does not send.",
-        "窗口、速率、时延、限流，以及账号为何不发送。",
+        "窗口、流速、时延、流控，以及账号为何不发送。",
     ),
     ("instance", "carrier", "account"),
     (SENDING, LATENCY, NODES, OUTCOMES),

@@ -71,7 +71,7 @@ AROUND = Row(
             lowest=0,
         ),
         graph(
-            Text("Parked", "暂存"),
+            Text("Parked", "寄存"),
             Query(f"sum by (account) (carrierd_parked{{{OF}}})", "{{account}}"),
             lowest=0,
         ),

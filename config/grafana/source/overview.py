@@ -66,7 +66,7 @@ STATE = Row(
             "job:carrierd_resent:share1h",
             unit="percentunit",
             steps=((GREEN, None), (YELLOW, 0.005), (RED, 0.01)),
-            about=Text("Parts written a second time.", "补发的短信占比，合同要求低于1%。"),
+            about=Text("Parts written a second time.", "重发的短信占比，合同要求低于1%。"),
         ),
     ),
 )
@@ -112,7 +112,7 @@ FIGURES = Row(
     Text("Contract figures", "合同指标"),
     (
         graph(
-            Text("Rate per carrier", "各运营商发送速率"),
+            Text("Rate per carrier", "各运营商发送流速"),
             Query('carrier:carrierd_submits_ok:rate5m{carrier=~"$carrier"}', "{{carrier}}"),
             unit="ops",
             lowest=0,
@@ -167,14 +167,14 @@ BACKLOG = Row(
             stacked=True,
         ),
         graph(
-            Text("Parked, uncertain", "暂存与不确定"),
+            Text("Parked, uncertain", "寄存与存疑"),
             Query(
                 f"sum by (account) (carrierd_parked{{{BINDS}}})",
-                Text("{{account}}, parked", "{{account}} 暂存"),
+                Text("{{account}}, parked", "{{account}} 寄存"),
             ),
             Query(
                 f"sum by (account) (carrierd_uncertain{{{BINDS}}})",
-                Text("{{account}}, uncertain", "{{account}} 不确定"),
+                Text("{{account}}, uncertain", "{{account}} 存疑"),
             ),
             lowest=0,
         ),

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -68,7 +69,7 @@ class Load:
             self.put(TURN)
             await self.ledger.run(lambda _: None)
 
-    async def until(self, end: asyncio.Future[object]) -> dict[str, float]:
+    async def until(self, end: asyncio.Future[Any]) -> dict[str, float]:
         """Milliseconds of the commits until `end` is done."""
         self.commits.clear()
         while not end.done():

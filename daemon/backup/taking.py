@@ -194,8 +194,9 @@ class _Job:
 
     def _room(self) -> None:
         """Whether what is to be copied fits; what can be linked needs nothing."""
-        needed = (self._state_dir / files.LEDGER).stat().st_size
         wal = self._state_dir / f"{files.LEDGER}-wal"
+        # Twice, see `copying.ledger`.
+        needed = 2 * (self._state_dir / files.LEDGER).stat().st_size
         needed += wal.stat().st_size if wal.exists() else 0
         broker = self._state_dir / BROKER
         paths = [*files.archives(self._state_dir), *broker.glob("*/*.log")]
@@ -257,7 +258,7 @@ class _Job:
 
     def _database(self, path: Path) -> None:
         target = self._target(path.name)
-        self._add(target, copying.database(path, target, self.pace))
+        self._add(target, copying.ledger(path, target, self.pace))
 
     def _target(self, name: str) -> Path:
         target = self._part / name

@@ -94,8 +94,9 @@ def _snapshot(source: Path, target: Path, pace: Pace | None = None) -> dict[str,
                 copy.execute("pragma journal_mode = delete")
                 return counts(copy)
             except sqlite3.Error as exc:
-                full = exc.sqlite_errorname == "SQLITE_FULL"
-                raise explain(exc, target if full else source) from exc
+                # The source is only read.
+                wrote = exc.sqlite_errorname.endswith(("FULL", "WRITE", "TRUNCATE", "FSYNC"))
+                raise explain(exc, target if wrote else source) from exc
     finally:
         os.close(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -291,6 +292,18 @@ def test_where_it_does_not_fit_nothing_is_left(
     monkeypatch.setattr("daemon.backup.taking.shutil.disk_usage", lambda _: free)
     with pytest.raises(BackupError, match=r"needs [0-9]+ octets free .* 1000000"):
         take(place.config, place.backups)
+    assert [path.name for path in place.backups.iterdir()] == [taking.LOCK]
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing(place: Place) -> None:
+    """The kernel lets this process write no file of more than ten pages."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_960, limits[1]))
+    try:
+        with pytest.raises(LedgerError, match=r"\.part-.*/ledger\.sqlite"):
+            take(place.config, place.backups)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in place.backups.iterdir()] == [taking.LOCK]
 
 

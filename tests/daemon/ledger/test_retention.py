@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog
 
+from daemon.cli import trace
 from daemon.ledger import Archiver, Entries, History, Ledger, Retention, files
+from tests.daemon.config.sample import TEXT
 from tests.daemon.ledger.content import Clock, delivered, job, kept, message, start
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -149,6 +152,18 @@ async def test_what_is_no_more_can_be_told_from_what_never_was(host: Host) -> No
         assert await host.passes(SWEEP) == ["2026-04"]
         assert history.by_job("j-1") == []
         assert history.kept_since(ZONE) == "2026-05-01"
+
+
+async def test_trace_says_since_when_there_are_records(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await host.passes(SWEEP) == ["2026-04"]
+    file = tmp_path / "carrierd.toml"
+    file.write_text(TEXT.replace("/var/lib/carrierd", str(host.state_dir)))
+    wanted = dict.fromkeys(("message", "to", "carrier_id"))
+    assert trace.run(Namespace(config=file, job="j-1", json=False, **wanted)) == trace.NONE
+    said = capsys.readouterr().err
+    assert "nothing found; of before 2026-05-01 there are no records any more" in said
 
 
 async def test_a_file_that_cannot_be_deleted_is_said_and_stays(

@@ -247,7 +247,7 @@ class SgipGateway(Gateway):
             back.writer.close()
             if self._back is back:
                 self._back = None
-                if self._server is not None:
+                if self.listening:
                     self.spawn(self._dial())
 
     def hang_up(self) -> None:

@@ -11,6 +11,7 @@ from tests.contract.process import until
 from tests.contract.sgip import REPORT, RESPONSE, head, own_sequence
 from tests.daemon.doors.conftest import Doors
 from tests.daemon.doors.conftest import doors as doors
+from tests.daemon.doors.conftest import make_doors as make_doors
 
 FLOOD = 20_000
 OURS = 400

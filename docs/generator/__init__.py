@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import commands, metrics, records, settings
+from . import codes, commands, metrics, records, settings
 
 PAGES: dict[str, Callable[[], str]] = {
     "configuration": settings.page,
     "commands": commands.page,
     "metrics": metrics.page,
     "records": records.page,
+    "codes": codes.page,
 }
 
 

@@ -69,3 +69,11 @@ def test_the_code_that_the_walk_through_shows_is_the_code() -> None:
     for block in blocks:
         for line in block.splitlines():
             assert line in source, line
+
+
+def test_every_code_of_the_daemons_own_is_explained() -> None:
+    page = (ROOT / "docs" / "integrating.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| `(LOCAL:\w+)` \|", page, re.MULTILINE))
+    sources = (ROOT / "daemon").rglob("*.py")
+    used = {code for file in sources for code in re.findall(r"LOCAL:[A-Z_]+", file.read_text())}
+    assert explained == used

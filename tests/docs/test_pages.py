@@ -59,6 +59,6 @@ def test_no_page_loads_anything_from_another_host(built: Path) -> None:
     assert looked > 100
 
 
-@pytest.mark.parametrize("page", ["configuration", "commands", "metrics", "records"])
+@pytest.mark.parametrize("page", ["configuration", "commands", "metrics", "records", "codes"])
 def test_the_references_are_there(built: Path, page: str) -> None:
     assert (built / "reference" / f"{page}.html").stat().st_size > 5000

@@ -6,8 +6,11 @@ put at the end of the navigation, so that adding one needs no other change.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from pygments.lexers.special import TextLexer
@@ -24,6 +27,7 @@ version = release = _DECLARED["project"]["version"]
 extensions = ["myst_parser"]
 exclude_patterns = ["README.md", "generator", "__pycache__"]
 nitpicky = True
+smartquotes = False
 
 # Headings down to this level can be linked to as #their-words.
 myst_heading_anchors = 3
@@ -39,11 +43,16 @@ REST = "% the rest"
 """The line of `index.md` that other pages take the place of."""
 
 
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
+INCLUDE = re.compile(r"^```\{include\} (\S+)", re.MULTILINE)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     # Pygments' own stumbles over the colons of recorded names.
     app.add_lexer("promql", TextLexer)
     app.connect("builder-inited", _write_reference)
-    app.connect("source-read", _name_the_rest)
+    app.connect("source-read", _on_page)
+    app.connect("include-read", _on_included)
     return {"parallel_read_safe": True}
 
 
@@ -51,18 +60,43 @@ def _write_reference(app: Sphinx) -> None:
     generator.write(HERE / "reference")
 
 
-def _name_the_rest(app: Sphinx, page: str, source: list[str]) -> None:
-    """Into `index.md`, so that no page can be missing from the navigation."""
-    if page != "index":
-        return
-    found = app.env.found_docs
-    named = {line.strip() for line in source[0].splitlines()}
+def _on_page(app: Sphinx, page: str, source: list[str]) -> None:
+    if page == "index":
+        source[0] = _with_the_rest(source[0], app.env.found_docs)
+
+
+def _with_the_rest(index: str, found: set[str]) -> str:
+    """Every page in the navigation, named there or not."""
+    named = {line.strip() for line in index.splitlines()}
     # What a folder's own index has in its navigation is not said twice.
     rest = sorted(one for one in found - named - {"index"} if _front(one, found) == one)
-    source[0] = source[0].replace(REST, "\n".join(rest))
+    return index.replace(REST, "\n".join(rest))
 
 
 def _front(page: str, found: set[str]) -> str:
     """The index of the page's folder, or the page itself where there is none."""
     index = f"{page.rpartition('/')[0]}/index"
     return index if index in found else page
+
+
+def _on_included(app: Sphinx, path: Path, page: str, source: list[str]) -> None:
+    """Links of a file beside the code are relative to it, and lead to the page that shows it."""
+    folder = (HERE / path).resolve().parent
+    here = (HERE / page).parent
+
+    def led(link: re.Match[str]) -> str:
+        target = (folder / link[1]).resolve()
+        place = os.path.relpath(_shown().get(target, target), here)
+        return f"]({place}{link[2] or ''})"
+
+    source[0] = LINK.sub(led, source[0])
+
+
+@cache
+def _shown() -> dict[Path, Path]:
+    """Files beside the code, by the page that includes them."""
+    return {
+        (page.parent / included).resolve(): page
+        for page in HERE.glob("*.md")
+        for included in INCLUDE.findall(page.read_text(encoding="utf-8"))
+    }

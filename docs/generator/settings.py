@@ -228,7 +228,6 @@ def _first(meaning: str) -> str:
 
 def _entry(key: Key) -> str:
     rows = [
-        ("type", key.type),
         ("unit", key.unit or "none"),
         ("allowed", key.allowed),
         ("default", _default(key) + _long(key)),
@@ -247,7 +246,7 @@ def _entry(key: Key) -> str:
             "",
             key.meaning,
             "",
-            table(("", ""), rows),
+            table(("type", key.type), rows),
         )
     )
 

@@ -25,6 +25,7 @@ CALM = (
     "tests/daemon/config/",
     "tests/daemon/jobs/",
     "tests/daemon/codes/",
+    "tests/docs/test_pages.py",
 )
 """By a clock that jumps, or by none: one process that computes."""
 HEAVY = (

@@ -77,3 +77,20 @@ def test_every_code_of_the_daemons_own_is_explained() -> None:
     sources = (ROOT / "daemon").rglob("*.py")
     used = {code for file in sources for code in re.findall(r"LOCAL:[A-Z_]+", file.read_text())}
     assert explained == used
+
+
+def test_every_vector_that_the_protocol_notes_name_is_there() -> None:
+    vectors = {
+        file.name: file.read_text(encoding="utf-8")
+        for file in (ROOT / "tests" / "vectors").glob("*.json")
+    }
+    named = [
+        name
+        for page in (ROOT / "docs" / "protocols").glob("*.md")
+        for found in re.findall(r"vectors? (?:of )?(`.*?) \|", page.read_text(encoding="utf-8"))
+        for name in re.findall(r"`([\w.:]+)`", found)
+    ]
+    assert len(named) > 10
+    for name in named:
+        octets = name.encode().hex()
+        assert name in vectors or any(name in t or octets in t for t in vectors.values()), name

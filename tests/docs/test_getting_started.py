@@ -63,9 +63,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     (folder / "carrierd").symlink_to(ROOT)
     installed = folder / "bin"
     installed.mkdir()
-    command = installed / "carrierd"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m daemon "$@"\n')
-    command.chmod(0o755)
+    for name, module in (("carrierd", "-m daemon"), ("python", "")):
+        command = installed / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        command.chmod(0o755)
     sections = written()
     if shutil.which("prometheus") is None:
         del sections[PROMETHEUS]
@@ -124,6 +125,11 @@ def test_prometheus_answers_queries_of_the_dashboards(ran: Ran) -> None:
     delivered, rate = (by_account(json.loads(line)) for line in lines)
     assert delivered["ex-mobile"] >= 1
     assert set(rate) == set(delivered)
+    said = re.findall(r"^(\w+): (\d+) of (\d+) queries have data", ran.shown[PROMETHEUS], re.M)
+    boards = (ROOT / "config" / "grafana" / "dashboards" / "en").glob("*.json")
+    assert {name for name, _, _ in said} == {board.stem for board in boards}
+    for name, have, asked in said:
+        assert int(have) > int(asked) / 2, name
 
 
 def by_account(answer: dict[str, Any]) -> dict[str, float]:

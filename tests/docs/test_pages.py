@@ -29,7 +29,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ("-m", "sphinx", "-b", "html", "--fail-on-warning", "--keep-going", "--quiet")
     ended = subprocess.run(
         [sys.executable, *command, "-d", folder / "doctrees", DOCS, folder / "html"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     return folder / "html"

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from .cmpp import pdus as cmpp
 from .errors import DecodeError
-from .sgip import pdus as sgip
-from .smgp import pdus as smgp
-from .smpp import pdus as smpp
 
-PROTOCOLS: dict[str, ModuleType] = {"cmpp": cmpp, "sgip": sgip, "smgp": smgp, "smpp": smpp}
+VERSIONS: dict[str, tuple[str, ...]] = {
+    "cmpp": ("2.0", "3.0"),
+    "sgip": ("1.2",),
+    "smgp": ("1.3", "3.0"),
+    "smpp": ("3.4",),
+}
+"""What is known of each protocol, the newest last."""
+
+
+class _Protocols(Mapping[str, ModuleType]):
+    """The module of each protocol's PDUs, imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> ModuleType:
+        if name not in VERSIONS:
+            raise KeyError(name)
+        return import_module(f".{name}.pdus", __package__)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERSIONS)
+
+    def __len__(self) -> int:
+        return len(VERSIONS)
+
+
+PROTOCOLS: Mapping[str, ModuleType] = _Protocols()
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,7 +50,7 @@ class Explained:
 
 def versions(protocol: str) -> list[str]:
     """What `explain` knows of a protocol, the newest last."""
-    return sorted(PROTOCOLS[protocol].PDUS)
+    return list(VERSIONS[protocol])
 
 
 def newest(protocol: str) -> str:

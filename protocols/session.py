@@ -120,6 +120,11 @@ class Session:
         """How many requests are waiting for their answer."""
         return len(self._window)
 
+    @property
+    def pending(self) -> bytes:
+        """What came of a PDU that is not whole yet."""
+        return bytes(self._buffer)
+
     def tags(self) -> list[Any]:
         """Those of the requests that are waiting for their answer."""
         return [tag for _, tag in self._window.values()]

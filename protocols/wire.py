@@ -301,6 +301,11 @@ class _Run:
         out += values
         return at + self.struct.size
 
+    def spans(self, buf: bytes, at: int) -> Iterator[tuple[str, int, int]]:
+        for name, size in zip(self.names, self.sizes, strict=True):
+            yield name, at, at + size
+            at += size
+
     def cut(self, have: int) -> tuple[str, int]:
         """The field that `have` octets are too few for, and where in the run it begins."""
         start = 0
@@ -331,6 +336,9 @@ class _One:
             raise ValueError(f"{self.name}: {exc}") from exc
         out.append(value)
         return at
+
+    def spans(self, buf: bytes, at: int) -> Iterator[tuple[str, int, int]]:
+        yield self.name, at, self.kind.get(buf, at)[1]
 
     def cut(self, have: int) -> tuple[str, int]:
         return self.name, 0
@@ -373,6 +381,14 @@ class Body:
             status = step.kind.status if isinstance(step, _One) else 0
             raise DecodeError(f"{cls.__name__}.{exc}", offset=at, status=status) from exc
         return cls(*values)
+
+    @classmethod
+    def spans(cls, buf: bytes, at: int = 0) -> Iterator[tuple[str, int, int]]:
+        """Where each field begins and ends, in octets that `decode` has read."""
+        for step in cls._plan:
+            for name, start, end in step.spans(buf, at):
+                yield name, start, end
+                at = end
 
     def __repr__(self) -> str:
         said = [

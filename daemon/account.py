@@ -395,6 +395,7 @@ class Account:
         """The link is bound."""
         if link.writes and link not in self.links:
             self.links.append(link)
+            link.taking = True
             limits = link.session.limits
             window = self.windows.get(link.label)
             if window is None or not window.fits(limits.window, limits.answer_within):
@@ -440,10 +441,11 @@ class Account:
         return self.pacer.slowed(pace, now)
 
     def left(self, link: Link) -> list[Message]:
-        """The link is gone; what it was to write goes back to wait.
+        """The link is gone, or to be dealt nothing; what it was to write goes back to wait.
 
         Returns messages that were never written: they follow their route again.
         """
+        link.taking = False
         if link in self.links:
             self.links.remove(link)
             self._share_out()

@@ -28,10 +28,13 @@ from .claims import START_BITS, Claims
 from .clock import Stamps, host, wall
 from .codes.lookup import Codes
 from .config import Config
+from .control.answers import Answers
+from .control.door import Door
 from .correlate import Correlate
 from .disk import Disk
 from .doors import Doors
 from .engine import Engine
+from .holds import Holds
 from .homes import Homes
 from .http import Http
 from .inbound import Inbound
@@ -66,6 +69,7 @@ from .takeover import Takeover
 from .tally import Tally
 from .ticker import Ticker
 from .vitals import Vitals
+from .wiretap.taps import Taps
 
 log = structlog.get_logger()
 
@@ -184,15 +188,17 @@ class App:
             name: Account(name, account, self.engine, now) for name, account in settings.items()
         }
         self.engine.accounts = self.accounts
+        self.taps = Taps(self.engine.of_link)
         self.pool = Pool(
             self.accounts,
             {name: maker(account, self._clock) for name, account in settings.items()},
             self.engine,
-            attach=self.engine.attach,
+            attach=self._attach,
             detach=self.engine.detach,
             rerouted=self._rerouted,
             freed=self._requeue,
             tally=self.tally,
+            holds=Holds(),
         )
         self.router = Router(config.routes, self.accounts, self.pool.usable)
         self.refill = Refill(self.ledger, self.engine, self.router)
@@ -232,7 +238,10 @@ class App:
             router=self.router,
             stamps=self.stamps,
             broker_connected=lambda: self.outlet.connected,
+            uncertain=self.correlate.in_doubt,
             now=self.loop.time,
+            name=config.daemon.name,
+            version=version("carrierd"),
         )
         self.ticker = Ticker(
             engine=self.engine,
@@ -266,10 +275,14 @@ class App:
             self.accounts.values(),
             self._clock,
             self.engine,
-            self.engine.attach,
+            self._attach,
             self.engine.detach,
             self.inherited,
         )
+        answers = Answers(
+            accounts=self.accounts, pool=self.pool, status=self.status.show, taps=self.taps
+        )
+        self.control = Door(config.daemon.state_dir, answers.answer)
 
     def _clock(self) -> Clock:
         return Clock(host() - self.loop.time(), self.config.daemon.timezone)
@@ -289,6 +302,7 @@ class App:
             )
         await self.outlet.start()
         await self.http.start(*self.config.http.listen)
+        await self.control.open()
         await self.replica.start()
         await recover(self.ledger, self.engine, self.inbound)
         self.replica.stopping.restore()
@@ -454,11 +468,8 @@ class App:
         self.engine.commit(c)
 
     def _unanswered(self) -> bool:
-        return any(
-            link.session.unanswered or link.reserved
-            for account in self.accounts.values()
-            for link in account.links
-        )
+        # Not only those that are dealt to: a bind that is held or ends is owed answers, too.
+        return any(link.session.unanswered or link.reserved for link in self.engine.of_link)
 
     async def _end_task(self, name: str, deadline: float) -> None:
         for task in self._tasks:
@@ -475,6 +486,7 @@ class App:
             for link in list(account.links):
                 link.abort()
         await self.http.stop()
+        await self.control.close()
 
     async def _close(self) -> None:
         for account in self.accounts.values():
@@ -483,6 +495,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.http.stop()
+        await self.control.close()
         await self.source.close()
         await self.replica.close()
         await self.engine.reports.settled()
@@ -491,6 +504,10 @@ class App:
         await self.ledger.close()
 
     # What the parts tell each other, where one cannot know the other when it is built
+
+    def _attach(self, link: Link, account: Account) -> None:
+        self.engine.attach(link, account)
+        self.taps.attached(link, account)
 
     def _publish(self, n: int, events: list[OutEvent]) -> None:
         self.outbox.put(n, events)

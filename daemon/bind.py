@@ -3,6 +3,9 @@
 Refused credentials end the attempts at once, because a carrier locks accounts that go on trying;
 it is looked at again every few minutes, in case the refusal was the gateway's trouble.  Everything
 else is tried again with a growing, jittered delay.
+
+An operator may hold a bind: `paused` it stays logged in and is dealt nothing, `drained` it says
+goodbye and stays away, until it is let go.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -20,6 +24,7 @@ from protocols.session import Session
 from .account import Account
 from .clock import wall
 from .config import Node
+from .holds import How
 from .link import Link, Owner
 
 log = structlog.get_logger()
@@ -80,8 +85,12 @@ class Bind:
         self.was_up = False
         self.was_idle = False
         """Its gateway closed it idle, and no connect has failed since (contract section 3)."""
+        self.hold: How | None = None
+        """What an operator told it to do."""
         self.wanted = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
+        """It was told to stop, to stay away or to come back: no waiting for the next attempt."""
 
     @property
     def name(self) -> str:
@@ -91,10 +100,13 @@ class Bind:
     def writes(self) -> bool:
         return self.mode != "rx"
 
+    def stays_away(self) -> bool:
+        return self.hold == "drained"
+
     @property
     def usable(self) -> bool:
         """Whether it can take submits, or could after a connect that nobody asked for yet."""
-        if not self.writes:
+        if not self.writes or self.hold is not None:
             return False
         return self.was_idle or (self.link is not None and self.link.bound)
 
@@ -102,6 +114,14 @@ class Bind:
         """Keep the bind up until `stop`, or until the task is cancelled."""
         delays = backoff()
         while not self._stopping.is_set():
+            if self.stays_away():
+                self.link = None
+                self.was_idle = False
+                self._enter("closed")
+                self._news.clear()
+                await self._news.wait()
+                delays = backoff()
+                continue
             await self._connect()
             link = self.link
             if link is not None:
@@ -113,13 +133,22 @@ class Bind:
             self.link = None
             if self._stopping.is_set():
                 break
+            if self.stays_away():
+                continue
             if self.refused:
                 self._enter("refused")
-                await asyncio.sleep(REFUSED_DELAY * random.uniform(0.9, 1.1))
+                await self._wait(REFUSED_DELAY * random.uniform(0.9, 1.1))
             else:
                 self._enter("backoff")
-                await asyncio.sleep(next(delays))
+                await self._wait(next(delays))
         self._enter("closed")
+
+    async def _wait(self, seconds: float) -> None:
+        """So long, or until there is news."""
+        self._news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
 
     async def _connect(self) -> None:
         self.link = None
@@ -140,7 +169,7 @@ class Bind:
             self.changed.bind_down(self, None)
             return
         self.link = link
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self.stays_away():
             link.close()
             return
         self._enter("login")
@@ -158,7 +187,7 @@ class Bind:
 
     async def _idle(self, link: Link) -> bool:
         """SGIP: a gateway may close what is idle; come back when there is something to send."""
-        if self.account.protocol != "sgip" or self._stopping.is_set():
+        if self.account.protocol != "sgip" or self._stopping.is_set() or self.stays_away():
             return False
         if link.bound_at is None or (link.failed and not link.quiet):
             return False
@@ -175,8 +204,7 @@ class Bind:
     def on_event(self, link: Link, event: Event, now: float) -> None:
         """Of the connection itself: logged in, refused, closed, or something malformed."""
         if isinstance(event, Bound):
-            link.bound_at = now
-            link.ramping = self.was_up and bool(self.account.links)
+            link.returns(now, ramping=self.was_up and bool(self.account.links))
             self.was_up = True
             self.was_idle = False
             self.last_error = None
@@ -204,23 +232,41 @@ class Bind:
     async def retire(self) -> None:
         """Say goodbye once every answer has come, or its time has passed."""
         self._stopping.set()
-        self.wanted.set()
+        self._look_again()
         link = self.link
         if link is None or link.closed.done():
             return
-        within = link.session.limits.answer_within
-        for _ in range(int(within / RETIRE_LOOK) + 1):
-            if not link.session.unanswered:
-                break
-            await asyncio.sleep(RETIRE_LOOK)
+        await _answered(link)
         link.close()
+
+    def told(self, hold: How | None) -> None:
+        """An operator holds it, or lets it go.
+
+        A pause wakes nobody: where credentials were refused it must not make another attempt.
+        """
+        before, self.hold = self.hold, hold
+        if "drained" in (before, hold):
+            self._look_again()
+
+    async def drain(self) -> None:
+        """Held drained: say goodbye as `retire` does, unless it is let go meanwhile."""
+        link = self.link
+        if link is None or link.closed.done():
+            return
+        await _answered(link)
+        if self.stays_away():
+            link.close()
 
     def stop(self) -> None:
         """Say goodbye and do not come back."""
         self._stopping.set()
-        self.wanted.set()
+        self._look_again()
         if self.link is not None:
             self.link.close()
+
+    def _look_again(self) -> None:
+        self._news.set()
+        self.wanted.set()
 
     def _failed(self, error: str) -> None:
         if error != self.last_error:
@@ -231,3 +277,12 @@ class Bind:
         if state != self.state:
             self.state = state
             self.since = wall()
+
+
+async def _answered(link: Link) -> None:
+    """Until every answer has come, or its time has passed."""
+    within = link.session.limits.answer_within
+    for _ in range(int(within / RETIRE_LOOK) + 1):
+        if not link.session.unanswered:
+            return
+        await asyncio.sleep(RETIRE_LOOK)

@@ -55,6 +55,13 @@ class Owner(Protocol):
         """False for a part that has expired or is settled meanwhile; the owner took note."""
 
 
+class Tap(Protocol):
+    """Who looks on; called with what the connection reads and writes, must not block."""
+
+    def heard(self, data: bytes) -> None: ...
+    def wrote(self, data: bytes) -> None: ...
+
+
 class Link(asyncio.Protocol):
     """`label` is the node's name.  `writes` is False for a connection that only receives."""
 
@@ -89,6 +96,9 @@ class Link(asyncio.Protocol):
         """Messages with parts to write that are bound to this link already."""
         self.ready: tuple[deque[Place], ...] = (deque(), deque(), deque())
         """Claimed parts by lane, in order of writing."""
+        self.tap: Tap | None = None
+        self.taking = False
+        """Whether its account deals to it; what was claimed for it before goes back otherwise."""
         self.bound_at: float | None = None
         self.ramping = False
         self.answered_since_bound = False
@@ -117,6 +127,14 @@ class Link(asyncio.Protocol):
         self._ending = False
 
     # What the owner asks
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """The addresses of the connection, ours and the peer's; None where it has none any more."""
+        transport = self._transport
+        if transport is None:
+            return None, None
+        return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
     @property
     def bound(self) -> bool:
@@ -178,6 +196,12 @@ class Link(asyncio.Protocol):
         return 1
 
     # What the owner does
+
+    def returns(self, now: float, *, ramping: bool) -> None:
+        """It may be dealt to from now on; `ramping` when its share is to grow slowly to full."""
+        self.bound_at = now
+        self.ramping = ramping
+        self.answered_since_bound = False
 
     def throttled(self, wrote_at: float, now: float) -> bool:
         """The gateway said slower: others take over for a while.  Returns whether it is news."""
@@ -343,6 +367,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = self.loop.time()
+        if self.tap is not None:
+            self.tap.heard(data)
         self._heard(self.session.receive(data, now), now)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -396,6 +422,8 @@ class Link(asyncio.Protocol):
             return
         data = self.session.outgoing()
         if data:
+            if self.tap is not None:
+                self.tap.wrote(data)
             transport.write(data)
         if self.session.state is State.CLOSED:
             transport.close()

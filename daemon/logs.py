@@ -28,6 +28,23 @@ def masked(number: str) -> str:
     return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}"
 
 
+_level = "info"
+
+
+def level() -> str:
+    """From where up things are logged now."""
+    return _level
+
+
+def set_level(level: str) -> None:
+    """From now on; libraries stay at warnings and worse."""
+    global _level
+    _level = level
+    threshold = getattr(logging, level.upper())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
+    logging.getLogger().setLevel(max(threshold, logging.WARNING))
+
+
 def configure(level: str = "info") -> None:
     """Sends structlog's and the standard library's logs to stderr from `level` up."""
     shared: list[structlog.typing.Processor] = [
@@ -36,10 +53,8 @@ def configure(level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    threshold = getattr(logging, level.upper())
     structlog.configure(
         processors=[*shared, _mask, structlog.processors.JSONRenderer(ensure_ascii=False)],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
@@ -57,7 +72,7 @@ def configure(level: str = "info") -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.WARNING))
+    set_level(level)
 
 
 def _mask(

@@ -23,7 +23,7 @@ from .tally import SECONDS, Histogram, Tally
 
 JOB_OUTCOMES = ("taken", "duplicate", "dead")
 SUBMIT_OUTCOMES = ("ok", "throttled", "refused", "unanswered")
-REASONS = ("rate", "window", "unbound", "throttled", "backoff")
+REASONS = ("rate", "window", "unbound", "throttled", "backoff", "paused", "drained")
 MESSAGE_STATES = (
     *(State.ACCEPTED, State.UNCERTAIN),
     *(State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED),
@@ -176,6 +176,7 @@ class Metrics(Collector):
 
     def _gauges(self) -> Iterator[Metric]:
         up = gauge("bind_up", "Binds logged in (SGIP: usable) now.", ["account", "node"])
+        held = gauge("bind_held", "Binds that an operator holds back.", ["account", "node"])
         window = gauge("window_in_use", "Unanswered submits.", ["account", "node"])
         limit = gauge(
             "window_limit", "Submits that may be unanswered now, all binds.", ["account", "node"]
@@ -191,11 +192,12 @@ class Metrics(Collector):
             parked.add_metric([name], self.router.parked(name))
             for node in account.settings.nodes:
                 up.add_metric([name, node.name], self.pool.up(name, node.name))
+                held.add_metric([name, node.name], self.pool.held(name, node.name))
                 links = self.pool.links(name, node.name)
                 window.add_metric([name, node.name], sum(n.session.unanswered for n in links))
-                allowed = sum(n.limit(n.loop.time()) for n in links if n.writes)
+                allowed = sum(n.limit(n.loop.time()) for n in links if n.taking)
                 limit.add_metric([name, node.name], allowed)
-        yield from (up, window, limit, rate, waiting, uncertain, parked)
+        yield from (up, held, window, limit, rate, waiting, uncertain, parked)
         outbox = gauge("outbox_waiting", "Records to publish that the broker has not got.", [])
         outbox.add_metric([], self.outbox())
         yield outbox

@@ -19,6 +19,7 @@ from .bind import Bind
 from .carriers import Make
 from .config import Account as Settings
 from .config import Node
+from .holds import Holds
 from .link import Link, Owner
 from .model import Message
 from .tally import Tally
@@ -45,6 +46,7 @@ class Pool:
         rerouted: Callable[[], None],
         freed: Callable[[Message], None],
         tally: Tally,
+        holds: Holds,
     ) -> None:
         self.accounts = accounts
         self.owner = owner
@@ -53,12 +55,13 @@ class Pool:
         self.rerouted = rerouted
         self.freed = freed
         self.tally = tally
+        self.holds = holds
         self.binds: dict[str, list[Bind]] = {}
         self._of_link: dict[Link, Bind] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         for name, account in accounts.items():
             self.binds[name] = [
-                Bind(account, node, number, mode, makers[name], owner, self)
+                self._bind(account, node, number, mode, makers[name])
                 for node, number, mode in places(account.settings)
             ]
             account.wake = partial(self._wake, account)
@@ -87,8 +90,7 @@ class Pool:
                 bind.node = place[0]
                 kept.append(bind)
         fresh = [
-            Bind(account, node, number, mode, make, self.owner, self)
-            for node, number, mode in wanted.values()
+            self._bind(account, node, number, mode, make) for node, number, mode in wanted.values()
         ]
         self.binds[account.name] = kept + fresh
         account.wake = partial(self._wake, account)
@@ -103,6 +105,38 @@ class Pool:
             self._retire(bind)
         self._rest(account)
         self.rerouted()
+
+    def follow_holds(self, account: Account) -> None:
+        """The account's binds do what the holds say of them now.
+
+        What was not written by those that are held follows its route again; what was written in
+        part waits for them.
+        """
+        now = asyncio.get_running_loop().time()
+        for bind in self.binds.get(account.name, ()):
+            held = self.holds.of(account.name, bind.node.name)
+            before, how = bind.hold, held.how if held is not None else None
+            if how == before:
+                continue
+            bind.told(how)
+            link = bind.link
+            if link is not None and before is None:
+                for message in account.left(link):
+                    self.freed(message)
+            if how == "drained":
+                self._own(asyncio.create_task(bind.drain(), name=f"bind {bind.name} drains"))
+            elif how is None and link is not None and link.bound:
+                link.returns(now, ramping=bool(account.links))
+                account.joined(link)
+        self._rest(account)
+        self.rerouted()
+        account.nudge()
+
+    def _bind(self, account: Account, node: Node, number: int, mode: str, make: Make) -> Bind:
+        bind = Bind(account, node, number, mode, make, self.owner, self)
+        held = self.holds.of(account.name, node.name)
+        bind.hold = held.how if held is not None else None
+        return bind
 
     def _keep(self, bind: Bind) -> None:
         self._own(asyncio.create_task(bind.run(), name=f"bind {bind.name}"))
@@ -132,6 +166,12 @@ class Pool:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def held(self, account: str, node: str) -> int:
+        """Binds of a node that an operator holds back."""
+        return sum(
+            bind.hold is not None and bind.node.name == node for bind in self.binds.get(account, ())
+        )
 
     def usable(self, account: str) -> bool:
         return any(bind.usable for bind in self.binds.get(account, ()))
@@ -166,7 +206,8 @@ class Pool:
 
     def bind_up(self, bind: Bind, link: Link) -> None:
         self._rest(bind.account)
-        bind.account.joined(link)
+        if bind.hold is None:
+            bind.account.joined(link)
         self.rerouted()
 
     def bind_down(self, bind: Bind, link: Link | None) -> None:
@@ -198,7 +239,7 @@ class Pool:
         resting = (
             bind.node.priority
             for bind in self.binds.get(account.name, ())
-            if bind.was_idle and bind.writes
+            if bind.was_idle and bind.writes and bind.hold is None
         )
         account.resting = min(resting, default=None)
 
@@ -206,6 +247,7 @@ class Pool:
         for bind in self.binds.get(account.name, ()):
             if (
                 bind.state == "idle"
+                and bind.hold is None
                 and bind.node.priority == account.resting
                 and not bind.wanted.is_set()
             ):

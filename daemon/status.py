@@ -7,7 +7,8 @@ from typing import Any
 
 from .account import Account
 from .bind import Bind
-from .clock import Stamps
+from .clock import Stamps, wall
+from .holds import Hold
 from .pool import Pool
 from .router import CARRIERS, Router
 
@@ -15,7 +16,9 @@ PHASES = ("starting", "running", "draining")
 
 
 class Status:
-    """`broker_connected()` says whether jobs can come and reports can go."""
+    """`broker_connected()` says whether jobs can come and reports can go; `uncertain(account)` how
+    many messages are in doubt; `name` and `version` are the daemon's own.
+    """
 
     def __init__(
         self,
@@ -25,30 +28,38 @@ class Status:
         router: Router,
         stamps: Stamps,
         broker_connected: Callable[[], bool],
+        uncertain: Callable[[str], int],
         now: Callable[[], float],
+        name: str,
+        version: str,
     ) -> None:
         self.accounts = accounts
         self.pool = pool
         self.router = router
         self.stamps = stamps
         self.broker_connected = broker_connected
+        self.uncertain = uncertain
         self.now = now
+        self.name = name
+        self.version = version
+        self.since = wall()
         self.starting = True
         self.draining = False
 
     def why(self, name: str, now: float) -> str | None:
         """Why messages of an account wait; None when nothing waits.
 
-        unbound: no bind can be used. backoff: all that wait were told to come again later. window:
-        every link waits for answers. throttled: the gateway has slowed us down, by saying so or by
-        answering slowly. rate: the account's own.
+        unbound: no bind can be used. paused, drained: an operator holds all of them. backoff: all
+        that wait were told to come again later. window: every link waits for answers. throttled:
+        the gateway has slowed us down, by saying so or by answering slowly. rate: the account's
+        own.
         """
         account = self.accounts[name]
         if not account.own_waiting and not self.router.waiting(name):
             return None
         links = account.takers()
         if not links:
-            return "unbound"
+            return self._held(name) or "unbound"
         if not account.has_waiting():
             return "backoff"
         reasons = [link.why(now) for link in links]
@@ -57,6 +68,13 @@ class Status:
         if account.pacer.pace < account.pacer.rate:
             return "throttled"
         return "rate"
+
+    def _held(self, name: str) -> str | None:
+        """What holds every bind of an account that could take submits."""
+        holds = [bind.hold for bind in self.pool.binds.get(name, ()) if bind.writes]
+        if not holds or None in holds:
+            return None
+        return "paused" if "paused" in holds else "drained"
 
     @property
     def phase(self) -> str:
@@ -96,34 +114,61 @@ class Status:
     def show(self) -> dict[str, Any]:
         """The body of `/status`."""
         now = self.now()
-        found = []
-        for name, account in self.accounts.items():
-            nodes = []
-            for node in account.settings.nodes:
-                binds = [b for b in self.pool.binds.get(name, ()) if b.node.name == node.name]
-                nodes.append(
-                    {"name": node.name, "binds": [self._bind(bind, now) for bind in binds]}
-                )
-            found.append(
-                {
-                    "name": name,
-                    "waiting": account.own_waiting + self.router.waiting(name),
-                    "why": self.why(name, now),
-                    "nodes": nodes,
-                }
-            )
-        return {"accounts": found}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "since": self.stamps.text(self.since),
+            "not_ready": self.not_ready(),
+            "accounts": [self._account(name, now) for name in self.accounts],
+        }
+
+    def _account(self, name: str, now: float) -> dict[str, Any]:
+        account = self.accounts[name]
+        binds = self.pool.binds.get(name, ())
+        nodes = [
+            {
+                "name": node.name,
+                "host": node.host,
+                "port": node.port,
+                "priority": node.priority,
+                "held": self._hold(self.pool.holds.of(name, node.name)),
+                "binds": [self._bind(bind, now) for bind in binds if bind.node.name == node.name],
+            }
+            for node in account.settings.nodes
+        ]
+        return {
+            "name": name,
+            "carrier": account.settings.carrier,
+            "protocol": account.settings.protocol,
+            "waiting": account.own_waiting + self.router.waiting(name),
+            "uncertain": self.uncertain(name),
+            "parked": self.router.parked(name),
+            "why": self.why(name, now),
+            "rate": account.settings.rate,
+            "rate_now": round(account.pacer.pace, 1),
+            "held": self._hold(self.pool.holds.of(name)),
+            "nodes": nodes,
+        }
+
+    def _hold(self, hold: Hold | None) -> dict[str, Any] | None:
+        if hold is None:
+            return None
+        return {"how": hold.how, "since": self.stamps.text(hold.since), "uid": hold.uid}
 
     def _bind(self, bind: Bind, now: float) -> dict[str, Any]:
         link = bind.link
         window = bind.account.settings.window
         used = link.session.unanswered if link is not None else 0
-        why = None
-        if bind.state != "bound":
+        why: str | None = None
+        if bind.hold is not None:
+            why = bind.hold
+        elif bind.state != "bound":
             why = {"backoff": "backoff", "refused": "backoff"}.get(bind.state, "unbound")
         elif link is not None and bind.writes:
             why = link.why(now)
         return {
+            "number": bind.number,
+            "mode": bind.mode,
             "state": bind.state,
             "since": self.stamps.text(bind.since),
             "last_error": bind.last_error,

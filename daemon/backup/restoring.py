@@ -23,9 +23,10 @@ from daemon.backup.manifest import Manifest
 from daemon.backup.taking import BROKER
 from daemon.broker.local.segments import sync_directory
 from daemon.config import Config
+from daemon.control.place import NAME as CONTROL
 from daemon.ledger import files
 
-IGNORED = frozenset({files.LOCK, "lost+found"})
+IGNORED = frozenset({files.LOCK, CONTROL, "lost+found"})
 """What an empty state directory may have."""
 SPARE = 64 << 20
 

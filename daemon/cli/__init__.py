@@ -1,15 +1,15 @@
 """The command line: what every command has in common.
 
 A command is a module of this package with `add(subparsers)`, which registers its parser and
-sets `run`, a function from the parsed arguments to an exit status.  Only the module of the
-command that was asked for is imported, so that `decode` needs no Kafka client.
+sets `run`, a function from the parsed arguments to an exit status; `logs` False when nothing of
+the daemon runs in it.  Only the module of the command that was asked for is imported, and what
+takes long to import only where it is needed: people wait for `status` and `trace`.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -23,10 +23,15 @@ COMMANDS = {
     "tail": "show what was published: reports, inbound or dead",
     "stop": "reject what is not yet written of a job, a tenant or an account",
     "topics": "check or create the broker's topics",
+    "status": "accounts, nodes and binds now, and why each is not sending",
+    "bind": "pause, drain or resume an account or a node of it",
+    "loglevel": "another log level while the daemon runs",
+    "wiretap": "PDUs of an account as they pass, decoded",
     "trace": "the whole life of a job or message",
     "backup": "copy ledger, archives and local queue, beside a running daemon",
     "restore": "look at a backup, or put it into an empty state directory",
     "decode": "protocol octets as text",
+    "completion": "completion for bash, zsh and fish",
     "bench": "measure, and print the targets beside what was measured",
 }
 LEVELS = ("debug", "info", "warning", "error")
@@ -40,10 +45,20 @@ examples:
   carrierd send --config config/example.toml --to 13800138000 --text Hello --wait
   carrierd tail reports --config config/example.toml --follow
   carrierd trace --config config/example.toml --to 13800138000
+  carrierd status --config config/example.toml --watch
   carrierd stop --config config/example.toml --tenant parcels
   carrierd decode cmpp-3.0 0000000c0000000800000001
 
-'carrierd COMMAND --help' says more of each.
+exit status:
+  0    done
+  1    not done, or not all of it
+  2    wrong use or a bad configuration
+  3    no daemon runs with the configuration's state_dir
+  130  Ctrl-C
+  141  whoever read the output has gone
+
+'carrierd COMMAND --help' says more of each. Colours are for terminals only, and not where
+NO_COLOR is set.
 """
 
 INTERRUPTED = 130
@@ -70,7 +85,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    # First only which command is meant, to import no other; the real parser judges the rest.
+    if "_ARGCOMPLETE" in os.environ and "COMP_LINE" in os.environ:
+        return _complete()
+    parsed = _parser(_meant(arguments)).parse_args(arguments)
+    if getattr(parsed, "logs", True):
+        from daemon.logs import configure
+
+        configure(parsed.log_level)
+    try:
+        status: int = parsed.run(parsed)
+    except _config_error() as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return status
+
+
+def _config_error() -> type[Exception]:
+    """Looked up only when something was raised: `decode` needs no configuration."""
+    from daemon.config import ConfigError
+
+    return ConfigError
+
+
+def _meant(arguments: list[str]) -> str | None:
+    """Only which command is meant, to import no other; the real parser judges the rest."""
     finder = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     _common(finder, default="")
     finder.add_argument("command", nargs="?")
@@ -79,18 +117,18 @@ def _run(arguments: list[str]) -> int:
         command = finder.parse_known_args(arguments)[0].command
     except argparse.ArgumentError:
         command = None
-    parsed = _parser(command).parse_args(arguments)
+    return str(command) if command is not None else None
 
-    from daemon.config import ConfigError
-    from daemon.logs import configure
 
-    configure(parsed.log_level)
-    try:
-        status: int = parsed.run(parsed)
-    except ConfigError as exc:
-        print(exc, file=sys.stderr)
-        return 2
-    return status
+def _complete() -> int:
+    """What a shell asks for when somebody presses TAB, see `completion`."""
+    import argcomplete
+    from argcomplete.lexers import split_line
+
+    line, point = os.environ["COMP_LINE"], int(os.environ["COMP_POINT"])
+    _, _, _, words, _ = split_line(line, point)
+    argcomplete.autocomplete(_parser(_meant(words[1:])))
+    return 0
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
@@ -132,5 +170,7 @@ class _Version(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        print(f"carrierd {importlib.metadata.version('carrierd')}")
+        from importlib.metadata import version
+
+        print(f"carrierd {version('carrierd')}")
         parser.exit()

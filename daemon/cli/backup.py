@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from daemon.cli.broker import add_config
+from daemon.cli.page import config_option, page
 
 FAILED = 1
 MEGA = 1_000_000
@@ -16,17 +16,21 @@ RATE = 50.0
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "backup",
         help="copy ledger, archives and local queue, beside a running daemon",
-        description="Makes a backup of the state directory in DIR, beside the running daemon or "
-        "without one. Each backup is a directory of its own, named by its time in UTC and whole by "
-        "itself; what did not change since the last one is linked to it. It appears under its name "
-        "only when all of it is on the disk. The configuration and its secrets are not in it.",
-        epilog="exit status: 0 the backup is there; 1 it is not; 2 wrong use or a bad "
-        "configuration. Look at it with `carrierd restore --verify`.",
+        description="""
+            Makes a backup of the state directory in DIR, beside the running daemon or without
+            one. Each backup is a directory of its own, named by its time in UTC and whole by
+            itself; what did not change since the last one is linked to it. It appears under its
+            name only when all of it is on the disk. The configuration and its secrets are not in
+            it. Look at it with `carrierd restore --verify`.
+        """,
+        examples=["carrierd backup --config carrierd.toml --keep 14 /var/backups/carrierd"],
+        statuses={0: "the backup is there", 1: "it is not", 2: "wrong use or a bad configuration"},
     )
-    add_config(parser)
+    config_option(parser)
     parser.add_argument("directory", type=Path, metavar="DIR", help="where backups are kept")
     parser.add_argument(
         "--keep", type=_count, default=0, metavar="N", help="remove all but the last N (all stay)"

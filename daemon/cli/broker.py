@@ -6,19 +6,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from daemon.broker import broker
 from daemon.broker.base import Broker, BrokerError
 from daemon.config import Config, load
 
 FAILED = 1
-
-
-def add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", required=True, type=Path, metavar="F", help="the daemon's configuration file"
-    )
 
 
 def with_broker(

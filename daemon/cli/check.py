@@ -16,9 +16,9 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from daemon.cli.page import config_option, page
 from daemon.config import Account, Config, Node, examine
 
 ROUND_TRIPS = (0.02, 0.05, 0.1)
@@ -26,14 +26,18 @@ CONNECT_WITHIN = 5.0
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "check",
         help="validate a configuration file and show what it means",
-        description=__doc__,
-        epilog="exit status: 0 no faults; 2 faults, each a line on stderr",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(__doc__ or "").partition("\n\n")[2],
+        examples=[
+            "carrierd check --config carrierd.toml",
+            "carrierd check --config carrierd.toml --connect",
+        ],
+        statuses={0: "no faults", 2: "faults, each a line on stderr"},
     )
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE")
+    config_option(parser, "a TOML file")
     parser.add_argument(
         "--connect", action="store_true", help="measure the round trip to every node"
     )

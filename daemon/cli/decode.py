@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from daemon.cli.page import page
 from protocols.errors import DecodeError
-from protocols.explain import PROTOCOLS, Explained, explain, versions
-from protocols.text import coding, header
+from protocols.explain import VERSIONS, Explained, explain
 
 BAD_INPUT = 2
 
@@ -26,10 +26,17 @@ WIDTH = 28
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "decode",
-        help="show PDUs given in hexadecimal",
-        description="Show PDUs given in hexadecimal, as text or as JSON.",
+        help="PDUs in hexadecimal as text",
+        description="Shows PDUs that are given in hexadecimal, as text or as JSON.",
+        examples=[
+            "carrierd decode cmpp-3.0 0000000c0000000800000001",
+            "carrierd decode smpp --json 00000010 00000015 00000000 00000001",
+            "xxd -p capture.bin | carrierd decode smgp -",
+        ],
+        statuses={0: "all is decoded", 2: "wrong use, or with the offset of the first wrong byte"},
     )
     parser.add_argument(
         "protocol",
@@ -39,7 +46,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("hex", nargs="+", metavar="HEX", help="the octets; - reads standard input")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, logs=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,16 +98,20 @@ def octets(text: str) -> tuple[bytes, str]:
 def lines(protocol: str, pdu: Explained) -> Iterator[str]:
     """A PDU for people: a line that says what it is, a field a line, and its text."""
     yield f"{pdu.pdu}  version {pdu.version}, offset {pdu.offset}, {pdu.length} octets"
-    for name, value in pdu.fields.items():
-        yield from _field(name, value, 1)
+    yield from fields(pdu.fields, 1)
     yield from _text(protocol, pdu.fields)
+
+
+def fields(values: dict[str, Any], depth: int) -> Iterator[str]:
+    """A field a line, `depth` steps in."""
+    for name, value in values.items():
+        yield from _field(name, value, depth)
 
 
 def _field(name: str, value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, dict):
         yield "  " * depth + name
-        for inner, item in value.items():
-            yield from _field(inner, item, depth + 1)
+        yield from fields(value, depth + 1)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         for place, item in enumerate(value):
             yield from _field(f"{name}[{place}]", item, depth)
@@ -117,6 +128,8 @@ def _text(protocol: str, fields: dict[str, Any]) -> Iterator[str]:
     content_name, coding_name = CONTENT[protocol]
     if not fields.get(content_name) or "report" in fields:
         return
+    from protocols.text import coding, header  # alphabets, which take long
+
     content = bytes.fromhex(fields[content_name])
     head = header.guess(content)
     if head is not None:
@@ -142,13 +155,13 @@ def _pairs(digits: str) -> bytes:
 
 
 def _names() -> list[str]:
-    return [f"{protocol}-{version}" for protocol in PROTOCOLS for version in versions(protocol)]
+    return [f"{protocol}-{version}" for protocol in VERSIONS for version in VERSIONS[protocol]]
 
 
 def _protocol(text: str) -> tuple[str, str | None]:
     protocol, dash, version = text.partition("-")
-    if protocol not in PROTOCOLS or (dash and version not in versions(protocol)):
+    if protocol not in VERSIONS or (dash and version not in VERSIONS[protocol]):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not known; allowed are {', '.join(PROTOCOLS)}, {', '.join(_names())}"
+            f"{text!r} is not known; allowed are {', '.join(VERSIONS)}, {', '.join(_names())}"
         )
     return protocol, version or None

@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from daemon.broker.base import BrokerError
+from daemon.cli.page import page
 from daemon.demo.play import Demo, well
 from daemon.demo.settings import CARRIERS, Settings
 from daemon.demo.show import Bars, table
@@ -29,12 +30,21 @@ LOOK_EVERY = 0.1
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "demo",
         help="all four carriers simulated, the daemon between, a summary at the end",
-        description="Plays the gateways of all four carriers on loopback, runs the daemon on a"
-        " broker of its own in a temporary directory, and sends messages of one and several parts"
-        " while subscribers write back. Exit 0 only if nothing was lost or sent twice.",
+        description="""
+            Plays the gateways of all four carriers on loopback, runs the daemon on a broker of
+            its own in a temporary directory, and sends messages of one and several parts while
+            subscribers write back.
+        """,
+        examples=["carrierd demo", "carrierd demo --messages 2000 --rate 200 --json"],
+        statuses={
+            0: "nothing was lost or sent twice",
+            1: "something was, or the demo could not be set up",
+            143: "ended by SIGTERM",
+        },
     )
     parser.add_argument(
         "--messages", type=_count, default=400, metavar="N", help="in all (%(default)s)"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.cli.broker import add_config
+from daemon.cli.page import config_option, page
 
 if TYPE_CHECKING:
     from daemon.backup import Manifest, Restored
@@ -17,19 +17,31 @@ FAILED = 1
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "restore",
         help="look at a backup, or put it into an empty state directory",
-        description="Puts a backup into the state directory of the configuration, which has to be "
-        "empty and in nobody's use. What may have been sent since the backup was made is in doubt "
-        "then: with Kafka the daemon learns from `topics.state` what became of it, with the "
-        "`local` broker it is published as uncertain, held for its report, and sent again or left "
-        "as `[uncertain]` says. With --verify nothing is written: every file is held against its "
-        "digest, every index against its table, and jobs of every file are traced.",
-        epilog="exit status: 0 restored (--verify: sound); 1 not, and nothing starts on a half "
-        "restored directory; 2 wrong use or a bad configuration",
+        description="""
+            Puts a backup into the state directory of the configuration, which has to be empty and
+            in nobody's use. What may have been sent since the backup was made is in doubt then:
+            with Kafka the daemon learns from `topics.state` what became of it, with the `local`
+            broker it is published as uncertain, held for its report, and sent again or left as
+            `[uncertain]` says.
+
+            With --verify nothing is written: every file is held against its digest, every index
+            against its table, and jobs of every file are traced.
+        """,
+        examples=[
+            "carrierd restore --config carrierd.toml --verify /var/backups/carrierd",
+            "carrierd restore --config carrierd.toml /var/backups/carrierd",
+        ],
+        statuses={
+            0: "restored; with --verify: sound",
+            1: "not, and nothing starts on a half restored directory",
+            2: "wrong use or a bad configuration",
+        },
     )
-    add_config(parser)
+    config_option(parser)
     parser.add_argument(
         "source", type=Path, metavar="FROM", help="a backup, or a directory of them: the last one"
     )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 
+from daemon.cli.page import config_option, page
+
 if TYPE_CHECKING:
     from daemon.app import App
     from daemon.config import Config
@@ -30,14 +32,22 @@ _M_ARENA_MAX, ARENAS = -8, 2
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "run",
         help="the daemon",
-        description="Runs the daemon. SIGTERM drains and stops it: no new jobs, answers awaited, "
-        "reports published. Exit status 0 after a clean drain, 1 when `drain_within` passed or the "
-        "daemon failed (nothing is lost), 2 when the configuration or what it names is unusable.",
+        description="""
+            Runs the daemon. SIGTERM drains and stops it: no new jobs, answers awaited, reports
+            published. SIGHUP reads the configuration again; a file with a fault changes nothing.
+        """,
+        examples=["carrierd run --config carrierd.toml"],
+        statuses={
+            0: "stopped after a clean drain",
+            1: "`drain_within` passed, or the daemon failed; nothing is lost",
+            2: "the configuration or what it names is unusable",
+        },
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="F", help="a TOML file")
+    config_option(parser, "a TOML file")
     parser.set_defaults(run=run)
 
 

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 import orjson
 
 from daemon.broker.base import Broker, BrokerError, Outlet
-from daemon.cli.broker import FAILED, add_config, with_broker
+from daemon.cli.broker import FAILED, with_broker
 from daemon.cli.following import Following
+from daemon.cli.page import config_option, page
 from daemon.config import Config
 from daemon.jobs import JobError, Lane, decode
 
@@ -34,13 +35,25 @@ FIELDS = (
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "send",
         help="put jobs on the jobs topic",
-        description="Put one job on the jobs topic, or with --file one for each line. Exit 0 when"
-        " all are stored; with --wait when all their messages were delivered.",
+        description="""
+            Puts one job on the jobs topic, or with --file one for each line. It works beside a
+            running daemon and without one.
+        """,
+        examples=[
+            'carrierd send --config carrierd.toml --to 13800138000 --text "Hello" --wait',
+            "carrierd send --config carrierd.toml --file jobs.jsonl",
+        ],
+        statuses={
+            0: "all are stored; with --wait: all messages were delivered",
+            1: "not",
+            2: "wrong use or a bad configuration",
+        },
     )
-    add_config(parser)
+    config_option(parser)
     parser.add_argument(
         "--to", action="append", metavar="N", help="a recipient; several by commas or repetition"
     )

@@ -12,41 +12,42 @@ import argparse
 import asyncio
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from daemon.cli.page import config_option, page
 from daemon.config import Config, examine
 from daemon.sim.control import Control
 from daemon.sim.fleet import Fleet, FleetError
 
-EXAMPLES = """\
-examples:
-  carrierd simulate --config config/example.toml
-  curl -d '{"node":"*","throttle":0.1}' 127.0.0.1:9465/faults
-  curl -d '{"node":"ex-mobile","freeze":true}' 127.0.0.1:9465/faults
-  curl -d '{"account":"ex-mobile","from":"13912345678","text":"T"}' 127.0.0.1:9465/mo
-  curl 127.0.0.1:9465/counts
-
-exit status: 0 ended by SIGINT or SIGTERM; 1 an address is taken; 2 bad configuration
-"""
-
+EXAMPLES = (
+    "carrierd simulate --config config/example.toml",
+    """curl -d '{"node":"*","throttle":0.1}' 127.0.0.1:9465/faults""",
+    """curl -d '{"node":"ex-mobile","freeze":true}' 127.0.0.1:9465/faults""",
+    """curl -d '{"account":"ex-mobile","from":"13912345678","text":"T"}' 127.0.0.1:9465/mo""",
+    "curl 127.0.0.1:9465/counts",
+)
 WIDTH = 160
 """Columns of a table that no person's terminal limits."""
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "simulate",
         help="play the gateways of a configuration file, on loopback",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(__doc__ or "").partition("\n\n")[2],
+        examples=EXAMPLES,
+        statuses={
+            0: "ended by SIGINT or SIGTERM",
+            1: "an address is taken",
+            2: "bad configuration",
+        },
     )
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE")
+    config_option(parser)
     parser.set_defaults(run=run)
 
 

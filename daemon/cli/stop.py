@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 
 from daemon.broker.base import Broker, BrokerError, Outlet
 from daemon.changelog import MSGPACK, Stop, pack_stop
-from daemon.cli.broker import add_config, with_broker
+from daemon.cli.broker import with_broker
+from daemon.cli.page import config_option, page
 from daemon.config import Config
 from daemon.refusal import LONGEST_ID
 
@@ -22,17 +23,27 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "stop",
         help="reject what is not yet written of a job, a tenant or an account",
-        description="Stops what was put on the jobs topics until now and is not yet written to a "
-        "gateway, wherever it waits: it becomes rejected, LOCAL:STOPPED. A message of which a part "
-        "is written goes on, and what is put on the topics later is sent. Every running daemon "
-        "acts at once, any other when it starts.",
-        epilog="exit status: 0 stored; 1 the broker did not store it; 2 wrong use or a bad "
-        "configuration",
+        description="""
+            Stops what was put on the jobs topics until now and is not yet written to a gateway,
+            wherever it waits: it becomes rejected, LOCAL:STOPPED. A message of which a part is
+            written goes on, and what is put on the topics later is sent. Every running daemon
+            acts at once, any other when it starts.
+        """,
+        examples=[
+            "carrierd stop --config carrierd.toml --job order-20261122-000017",
+            "carrierd stop --config carrierd.toml --tenant parcels",
+        ],
+        statuses={
+            0: "stored",
+            1: "the broker did not store it",
+            2: "wrong use or a bad configuration",
+        },
     )
-    add_config(parser)
+    config_option(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--job", type=_id, metavar="ID", help="all messages of a job")
     what.add_argument("--tenant", type=_text, metavar="NAME", help="all jobs of a tenant")

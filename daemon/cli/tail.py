@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from daemon.broker.base import Broker
-from daemon.cli.broker import add_config, with_broker
+from daemon.cli.broker import with_broker
+from daemon.cli.page import config_option, page
 from daemon.config import Config
 
 BATCH = 500
@@ -18,13 +19,24 @@ WAIT = 1.0
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "tail",
         help="show what was published, as JSON lines",
-        description="Show what was published, as JSON lines: all that is kept, or a part.",
+        description="Shows what was published, as JSON lines: all that is kept, or a part.",
+        examples=[
+            "carrierd tail reports --config carrierd.toml --follow",
+            "carrierd tail dead --config carrierd.toml --from -10",
+        ],
+        statuses={
+            0: "all was shown",
+            1: "the broker could not be read",
+            2: "wrong use or a bad configuration",
+            130: "Ctrl-C, which is how --follow ends",
+        },
     )
     parser.add_argument("topic", choices=("reports", "inbound", "dead"))
-    add_config(parser)
+    config_option(parser)
     parser.add_argument("--follow", action="store_true", help="go on with what comes")
     parser.add_argument(
         "--from",

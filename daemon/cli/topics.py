@@ -7,19 +7,30 @@ from typing import Any
 
 from daemon.broker import topics
 from daemon.broker.base import Broker
-from daemon.cli.broker import FAILED, add_config, with_broker
+from daemon.cli.broker import FAILED, with_broker
+from daemon.cli.page import config_option, page
 from daemon.config import Config
 
 PURPOSES = ("reports", "inbound", "dead", "parked", "state")
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "topics",
         help="check or make the topics",
-        description="List the topics that the configuration names; exit 0 when all are there.",
+        description="Lists the topics that the configuration names, and whether they are there.",
+        examples=[
+            "carrierd topics --config carrierd.toml",
+            "carrierd topics --config carrierd.toml --create --partitions 12",
+        ],
+        statuses={
+            0: "all are there",
+            1: "one is missing, or the broker cannot be reached",
+            2: "wrong use or a bad configuration",
+        },
     )
-    add_config(parser)
+    config_option(parser)
     parser.add_argument("--create", action="store_true", help="make those that are missing")
     parser.add_argument(
         "--partitions",

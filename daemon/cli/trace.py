@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from daemon.cli.lifeline import lifeline
+from daemon.cli.page import config_option, page
+from daemon.cli.paint import Paint
 
 if TYPE_CHECKING:
     from daemon.clock import Stamps
@@ -20,13 +23,27 @@ FOUND, NONE = 0, 1
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = page(
+        subparsers,
         "trace",
         help="the whole life of a job or message",
-        description="Shows the life of the messages found, from the ledger and its archives, also "
-        "beside a running daemon. Exit status 0 when something was found, 1 when not.",
+        description="""
+            Shows the life of the messages found, from the ledger and its archives, also beside a
+            running daemon: when each step was, how long after the one before, and how long it all
+            took.
+        """,
+        examples=[
+            "carrierd trace --config carrierd.toml --to 13800138000",
+            "carrierd trace --config carrierd.toml --job order-20261122-000017 --json",
+            "carrierd trace --config carrierd.toml --carrier-id 0x8b16b4a3c0de0001",
+        ],
+        statuses={
+            0: "something was found",
+            1: "nothing, or there is no ledger",
+            2: "wrong use or a bad configuration",
+        },
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="F", help="a TOML file")
+    config_option(parser, "a TOML file")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--job", metavar="ID", help="all messages of a job")
     what.add_argument("--message", metavar="ID", help="one message: <job id>/<index>")
@@ -37,7 +54,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="by the carrier's id, as records show it or as carriers write it",
     )
     parser.add_argument("--json", action="store_true", help="one JSON list instead of text")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, logs=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(orjson.dumps(lives).decode())
     elif lives:
-        _show(lives)
+        paint = Paint(sys.stdout)
+        print("\n\n".join("\n".join(lifeline(life, paint)) for life in lives))
     if not lives:
         older = f"; of before {since} there are no records any more (`daemon.retain`)"
         print("nothing found" + (older if since else ""), file=sys.stderr)
@@ -128,22 +146,3 @@ def _step(
         "node": node,
         "code": code,
     }
-
-
-def _show(lives: list[dict[str, Any]]) -> None:
-    for place, life in enumerate(lives):
-        if place:
-            print()
-        verdict = life["state"] + ("" if life["final"] else " (not final)")
-        if life["code"]:
-            verdict += f", {life['code']}"
-        print(f"{life['message']}  to {life['to']}  {verdict}")
-        ids = ", ".join(life["carrier_ids"]) or "none"
-        print(f"  account {life['account'] or '-'}, carrier ids: {ids}")
-        for step in life["steps"]:
-            details = [
-                f"{name} {step[name]}" for name in ("part", "attempt", "node", "code") if step[name]
-            ]
-            if "matched" in step:
-                details.append(f"matched by {step['matched']}")
-            print(f"  {step['at']}  {step['step']:<12}  {', '.join(details)}".rstrip())

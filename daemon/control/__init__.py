@@ -15,5 +15,6 @@ A connection has one request, and its answer, each one line of JSON:
 passed or either side closes.
 
 A request has at most 4096 octets and comes within 2 s; 16 connections may be open, 4 of them
-wiretaps; who does not read an answer for 10 s is closed.
+wiretaps; who does not read an answer for 10 s is closed.  A wiretap's reader may be as slow as it
+likes: what the daemon cannot keep meanwhile is left out and counted.
 """

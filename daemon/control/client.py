@@ -78,9 +78,14 @@ class _Call:
 
     def _line(self) -> bytes:
         while b"\n" not in self._buffer:
-            more = self._socket.recv(1 << 16)
+            try:
+                more = self._socket.recv(1 << 16)
+            except TimeoutError:
+                raise
+            except OSError as exc:
+                raise NotRunning(f"the daemon went away: {exc.strerror}") from None
             if not more:
-                raise NotRunning("the daemon closed the connection without an answer")
+                raise NotRunning("the daemon closed the connection")
             self._buffer += more
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line

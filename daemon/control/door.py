@@ -35,6 +35,8 @@ class Stream(Protocol):
     """An answer that goes on."""
 
     head: dict[str, Any]
+    within: float
+    """Seconds after which it has ended by itself."""
 
     def lines(self) -> AsyncIterator[bytes]: ...
     def close(self) -> None: ...
@@ -128,11 +130,12 @@ class Door:
 async def _follow(
     stream: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Until the stream ends or the caller has gone."""
+    """Until the stream ends or the caller has gone; one who does not read gets no longer."""
     pump = asyncio.create_task(_pump(stream, writer))
     gone = asyncio.create_task(reader.read(1))
     try:
-        await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+        within = stream.within + READ_WITHIN
+        await asyncio.wait((pump, gone), timeout=within, return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
             pump.result()
     finally:
@@ -146,8 +149,7 @@ async def _pump(stream: Stream, writer: asyncio.StreamWriter) -> None:
     await _say(writer, {"ok": True, **stream.head})
     async for lines in stream.lines():
         writer.write(lines)
-        async with asyncio.timeout(READ_WITHIN):
-            await writer.drain()
+        await writer.drain()
 
 
 async def _say(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:

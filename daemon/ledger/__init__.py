@@ -4,12 +4,14 @@
 reads both from any process.
 """
 
-from daemon.ledger.archive import Archiver
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from daemon.ledger.errors import LedgerError
 from daemon.ledger.history import History
-from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period
-from daemon.ledger.retention import Retention
 from daemon.ledger.rows import (
     INDEX_BITS,
     LAST_INDEX,
@@ -24,6 +26,11 @@ from daemon.ledger.rows import (
     Queued,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from daemon.ledger.archive import Archiver
+    from daemon.ledger.ledger import Ledger
+    from daemon.ledger.retention import Retention
 
 __all__ = [
     "INDEX_BITS",
@@ -45,3 +52,12 @@ __all__ = [
     "Retention",
     "Waiting",
 ]
+
+_WRITERS = {"Archiver": "archive", "Ledger": "ledger", "Retention": "retention"}
+"""By module: what the daemon alone needs, with its threads and the loop.  `trace` does not wait."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WRITERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WRITERS[name]}"), name)

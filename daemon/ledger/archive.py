@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
-import structlog
 
 from daemon.ledger import files, keys, purge
 from daemon.ledger.errors import explain
@@ -30,8 +29,7 @@ from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
 from daemon.ledger.statement import Bulk, fetch, real
 from daemon.ledger.volume import Volume
-
-log = structlog.get_logger()
+from daemon.logger import log
 
 SLICE_JOBS = 200
 """So many jobs are deleted in one transaction: some 5 ms that a commit may have to wait."""

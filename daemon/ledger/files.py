@@ -11,13 +11,10 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
-import structlog
-
 from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.migrations import VERSION as VERSION
 from daemon.ledger.migrations import migrate
-
-log = structlog.get_logger()
+from daemon.logger import log
 
 LEDGER = "ledger.sqlite"
 LOCK = "ledger.lock"

@@ -16,11 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
 from daemon.ledger.errors import LedgerError, explain
-
-log = structlog.get_logger()
+from daemon.logger import log
 
 MARGIN = 16 << 20
 """Octets that have to be free whatever a step writes."""

@@ -13,15 +13,12 @@ import sqlite3
 from datetime import datetime, tzinfo
 from functools import partial
 
-import structlog
-
 from daemon.ledger import files
 from daemon.ledger.archive import Archiver, Dropped
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import end_of
 from daemon.ledger.reader import DROPPED
-
-log = structlog.get_logger()
+from daemon.logger import log
 
 DAY = 86400.0
 LEAST = 184 * DAY

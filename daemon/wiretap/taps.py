@@ -106,6 +106,7 @@ class Tap:
             "protocol": account.protocol,
             "seconds": seconds,
         }
+        self.within = seconds
         self.lost = 0
         self._taps = taps
         self._until = asyncio.get_running_loop().time() + seconds

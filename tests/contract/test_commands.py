@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,32 @@ async def test_tail_follows(four: World) -> None:
     finally:
         process.terminate()
         await process.communicate()
+
+
+# a running daemon
+
+
+async def test_a_running_daemon_answers_over_its_socket_and_logs_who_asked(four: World) -> None:
+    tap = asyncio.create_task(four.daemon.run("wiretap", "mobile", "--json", "--for", "2"))
+    await until(lambda: '"event": "wiretap"' in four.daemon.log.read_text(), 5.0, "tapped")
+    shown, held, let_go, level = await asyncio.gather(
+        four.daemon.run("status", "--json"),
+        four.daemon.run("bind", "pause", "mobile/none"),
+        four.daemon.run("bind", "resume", "mobile"),
+        four.daemon.run("loglevel", "info", "--for", "0.1"),
+    )
+    one = job(number(), "wiretapped")
+    await four.daemon.send(one)
+    assert [ended.status for ended in (shown, held, let_go, level)] == [0, 1, 0, 0]
+    status = json.loads(shown.out)
+    assert {account["name"] for account in status["accounts"]} == set(four.accounts)
+    assert held.err == "carrierd bind: mobile has no node none, it has mobile-1\n"
+    logged = [json.loads(line) for line in four.daemon.log.read_text().splitlines()]
+    [said] = [line for line in logged if line["event"] == "log level set" and "uid" in line]
+    assert (said["to"], said["uid"]) == ("info", os.getuid())
+    seen = (await tap).lines
+    assert {"submit", "submit_resp", "deliver", "deliver_resp"} <= {line["pdu"] for line in seen}
+    assert one["to"] not in json.dumps(seen)
 
 
 # trace

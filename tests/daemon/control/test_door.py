@@ -29,6 +29,7 @@ class Endless:
 
     def __init__(self) -> None:
         self.head: dict[str, Any] = {"begins": True}
+        self.within = 0.3
         self.given = 0
         self.closed = asyncio.Event()
 
@@ -181,7 +182,7 @@ async def test_a_fault_in_an_answer_is_that_callers_alone(tmp_path: Path) -> Non
     door = Door(tmp_path, broken)
     await door.open()
     try:
-        with pytest.raises(NotRunning, match="without an answer"):
+        with pytest.raises(NotRunning, match="closed the connection"):
             await asyncio.to_thread(ask, tmp_path, Status())
         door.answer = Answers()
         assert await asyncio.to_thread(ask, tmp_path, Status())

@@ -42,7 +42,7 @@ def board(status: dict[str, Any], now: float, paint: Paint, width: int | None) -
 
 
 def _head(status: dict[str, Any], now: float, paint: Paint) -> str:
-    up = lasting(max(0.0, now - _at(status["since"])))
+    up = _since(status["since"], now)
     head = f"carrierd {status['name']} {status['version']}, up {up}"
     wrong = "; ".join(status["not_ready"])
     return f"{head}, " + (paint(f"not ready: {wrong}", "red") if wrong else paint("ready", "green"))
@@ -89,7 +89,7 @@ def _bind(node: dict[str, Any], bind: dict[str, Any], several: bool, now: float)
     cells = (
         f"{name} {node['host']}:{node['port']}",
         bind["state"],
-        lasting(max(0.0, round(now - _at(bind["since"])))),
+        _since(bind["since"], now),
         "",
         "",
         "",
@@ -103,10 +103,11 @@ def _bind(node: dict[str, Any], bind: dict[str, Any], several: bool, now: float)
 def _why(why: str | None, held: dict[str, Any] | None, now: float) -> str:
     if held is None:
         return why or ""
-    since = lasting(max(0.0, round(now - _at(held["since"]))))
-    said = f"{held['how']} {since} ago by uid {held['uid']}"
+    said = f"{held['how']} {_since(held['since'], now)} ago by uid {held['uid']}"
     return said if why in (None, held["how"]) else f"{why}; {said}"
 
 
-def _at(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()
+def _since(stamp: str, now: float) -> str:
+    """In whole seconds; our clock and the daemon's may differ a little."""
+    seconds = round(now - datetime.fromisoformat(stamp).timestamp())
+    return lasting(seconds) if seconds > 0 else "0 s"

@@ -41,7 +41,9 @@ def add(subparsers: Any) -> None:
             "carrierd status --watch --config carrierd.toml",
             "carrierd status --json --config carrierd.toml",
         ],
-        statuses={0: "the daemon answered"} | asking.STATUSES,
+        statuses={0: "the daemon answered"}
+        | asking.STATUSES
+        | {130: "Ctrl-C, which is how --watch ends"},
     )
     config_option(parser)
     parser.add_argument(

@@ -163,7 +163,8 @@ class _Shower:
             yield f"    {self.paint(found['error'], 'red')}"
         from daemon.cli.decode import fields
 
-        yield from fields(found["fields"], 2)
+        # Half of a submit's fields are empty, and there are many submits.
+        yield from fields({k: v for k, v in found["fields"].items() if v not in ("", [])}, 2)
 
     def _capture(self, line: dict[str, Any], link: dict[str, Any], pdu: bytes) -> None:
         assert self.pcap is not None, "asked for"

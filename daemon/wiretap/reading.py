@@ -28,6 +28,9 @@ def read(protocol: str, version: str, pdu: bytes) -> dict[str, Any]:
     for key in fields:
         if key.startswith("authenticator"):
             fields[key] = "***"
+    report = fields.get("report")
+    if report and report.get("text_hex"):
+        fields["report"] = report | {"text_hex": hidden(len(report["text_hex"]) // 2)}
     for parameter in fields.get("tlv", ()):
         value = parameter["value_hex"]
         if value and value == "2a" * (len(value) // 2):

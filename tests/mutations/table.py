@@ -683,6 +683,30 @@ THE_RECORD = (
     ),
 )
 
+OPERATORS = (
+    breaks(
+        "nothing is written by a bind that is held",
+        Edit("daemon.engine:Engine._claimed", "not link.taking", "not link.bound"),
+        by=f"{ENGINE}test_holds.py::"
+        "test_what_is_being_claimed_for_a_bind_when_it_is_held_goes_to_another",
+    ),
+    breaks(
+        "a wiretap shows no number",
+        Edit("protocols.hide:_Hider._text", "else _masked(text)", "else text"),
+        by="tests/protocols/test_hide.py::test_a_parts_header_and_the_accounts_own_number_are_seen",
+    ),
+    breaks(
+        "a wiretap shows no text",
+        Edit("protocols.hide:_Hider.text", "_star(self.out, behind, end, wide=wide)", "pass"),
+        by="tests/protocols/test_hide.py::test_a_parts_header_and_the_accounts_own_number_are_seen",
+    ),
+    breaks(
+        "a wiretap loses rather than keeps",
+        Edit("daemon.wiretap.taps:Tap.put", "> MOST_OCTETS", "> 1e9"),
+        by=f"{DAEMON}wiretap/test_taps.py::test_what_is_too_much_is_counted_and_left_out",
+    ),
+)
+
 MUTATIONS = (
     *NO_JOB_IS_LOST,
     *NOTHING_IS_SENT_TWICE_WITHOUT_NEED,
@@ -697,4 +721,5 @@ MUTATIONS = (
     *EVERY_MESSAGE_REACHES_A_FINAL_STATE,
     *VERDICTS,
     *THE_RECORD,
+    *OPERATORS,
 )

@@ -95,7 +95,9 @@ class Status:
         for carrier in CARRIERS:
             accounts = self.router.queues[carrier].accounts
             if accounts and not any(self.pool.usable(name) for name in accounts):
-                reasons.append(f"carrier {carrier}: no usable account of {', '.join(accounts)}")
+                held = ((name, self._held(name)) for name in accounts)
+                names = [f"{name} ({how})" if how else name for name, how in held]
+                reasons.append(f"carrier {carrier}: no usable account of {', '.join(names)}")
         return reasons
 
     def line(self) -> str:

@@ -158,6 +158,8 @@ async def test_messages_of_a_paused_account_wait_and_say_why(
         await asyncio.sleep(0.1)
         shown = await operator.account("m")
         assert (shown["waiting"], shown["why"], m.far.submits) == (3, "paused", [])
+        reasons = (await operator.status())["not_ready"]
+        assert reasons == ["carrier mobile: no usable account of m (paused)"]
         blocked = there.app.tally.blocked
         await until(lambda: blocked["m", "paused"] > 0, 2.0, "counted")
         assert there.app.pool.held("m", "m-1") == 1

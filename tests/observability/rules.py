@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "config" / "prometheus"
@@ -17,9 +17,7 @@ Rule = dict[str, Any]
 
 
 def read(path: Path) -> Any:
-    # The loader in C is ten times as fast, and not in every build of the library.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), loader)
+    return YAML(typ="safe").load(path)
 
 
 def rules(name: str) -> list[Rule]:

@@ -47,14 +47,14 @@ def test_a_page_says_what_it_means_how_to_see_it_what_to_do_and_when_it_is_over(
     ]
     assert severity == ", ".join(said)
     assert re.findall(r"^## (.*)$", text(path), re.MULTILINE) == HEADINGS
-    assert blocks("text", text(path)), "no query shows it"
+    assert blocks("promql", text(path)), "no query shows it"
 
 
 def test_every_query_of_a_page_is_one(tmp_path: Path, promtool: None) -> None:
     queries = [
         line
         for path in PAGES
-        for block in blocks("text", text(path))
+        for block in blocks("promql", text(path))
         for line in block.splitlines()
     ]
     rules = [{"record": f"page:{n}", "expr": query} for n, query in enumerate(queries)]

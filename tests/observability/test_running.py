@@ -86,7 +86,7 @@ def expressions() -> set[str]:
     asked = {rule["record"] for rule in RECORDS} | {rule["expr"] for rule in RECORDS}
     asked |= {always(rule["expr"]) for rule in ALERTS}
     for page in RUNBOOKS.glob("*.md"):
-        for block in blocks("text", page.read_text(encoding="utf-8")):
+        for block in blocks("promql", page.read_text(encoding="utf-8")):
             asked |= {always(line) for line in block.splitlines()}
     return asked | {always(query) for query in dashboards.queries()}
 

@@ -104,6 +104,9 @@ async def test_everything_is_counted_where_it_belongs(four: World) -> None:
         ("carrierd_queue_seconds_count", {"account": "mobile"}),
         ("carrierd_answer_seconds_count", {"account": "mobile", "node": "mobile-1"}),
         ("carrierd_delivery_seconds_count", {"account": "mobile"}),
+        ("carrierd_delivery_excused_seconds_count", {"account": "mobile"}),
+        ("carrierd_failures_total", {"account": "mobile", "fault": "subscriber"}),
+        ("carrierd_failures_total", {"account": "mobile", "fault": "sender"}),
     ]
     before = [await metric(name, **labels) for name, labels in names]
     far = four.mobile.far
@@ -131,7 +134,7 @@ async def test_everything_is_counted_where_it_belongs(four: World) -> None:
     stranger.ident = known
     after = [await metric(name, **labels) for name, labels in names]
     counts = {
-        f"{name}{labels.get('outcome', '')}{labels.get('state', '')}": b - a
+        name + "".join(labels.get(key, "") for key in ("outcome", "state", "fault")): b - a
         for (name, labels), a, b in zip(names, before, after, strict=True)
     }
     assert counts == {
@@ -152,6 +155,9 @@ async def test_everything_is_counted_where_it_belongs(four: World) -> None:
         "carrierd_queue_seconds_count": 5,
         "carrierd_answer_seconds_count": 6,
         "carrierd_delivery_seconds_count": 4,
+        "carrierd_delivery_excused_seconds_count": 1,
+        "carrierd_failures_totalsubscriber": 1,
+        "carrierd_failures_totalsender": 1,
     }
 
 

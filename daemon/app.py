@@ -45,7 +45,7 @@ from .ledger import Ledger
 from .ledger.rows import Event as OutEvent
 from .leftovers import Leftovers
 from .link import Link
-from .metrics import Metrics, registry
+from .metrics import Entries, Metrics, registry
 from .model import Message, Part
 from .notify import Notify
 from .numbers.plan import Plan
@@ -269,8 +269,6 @@ class App:
         vitals = Vitals(
             status=self.status, tally=self.tally, disk=Disk(config.daemon.state_dir), host=host
         )
-        shown = registry(metrics, vitals, Kept(self.sweep.retention))
-        self.http = Http(shown, self.status.not_ready, self.status.show)
         self.doors = Doors(
             self.accounts.values(),
             self._clock,
@@ -279,6 +277,9 @@ class App:
             self.engine.detach,
             self.inherited,
         )
+        entries = Entries(self.doors.listeners)
+        shown = registry(metrics, vitals, entries, Kept(self.sweep.retention))
+        self.http = Http(shown, self.status.not_ready, self.status.show)
         answers = Answers(
             accounts=self.accounts, pool=self.pool, status=self.status.show, taps=self.taps
         )

@@ -28,6 +28,11 @@ log = structlog.get_logger()
 MOST_CONNECTIONS = 64
 """At one listening address; a carrier's side opens a handful."""
 
+REFUSALS = ("address", "crowd", "login")
+"""Why a connection is turned away: where it comes from, that there are too many, or that it ended
+without a login that we accept.
+"""
+
 
 class Door(asyncio.Protocol):
     """Refuses at once whoever may not connect, and hands the others to a Link."""
@@ -85,6 +90,8 @@ class Listener:
         self.attach = attach
         self.detach = detach
         self.links: set[Link] = set()
+        self.refused = dict.fromkeys(REFUSALS, 0)
+        """Connections that were turned away, by why."""
         self._inherited = inherited
         self._server: asyncio.Server | None = None
 
@@ -122,10 +129,12 @@ class Listener:
         if not peer:
             return None
         if len(self.links) >= MOST_CONNECTIONS:
+            self.refused["crowd"] += 1
             log.warning("connection refused", listen=self.port, reason="too many connections")
             return None
         names = self.welcome(peer[0])
         if not names:
+            self.refused["address"] += 1
             log.warning("connection refused", listen=self.port, peer=peer[0], reason="not allowed")
             return None
         link = Link("", self.make(names), self, _NO_PACE, writes=False, on_closed=self._closed)
@@ -148,6 +157,7 @@ class Listener:
         if link.label:
             self.engine.heard(link, events, now)
         elif events and link.reason:
+            self.refused["login"] += 1
             log.warning("carrier connection closed", listen=self.port, reason=link.reason)
 
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:

@@ -7,7 +7,7 @@ families are built when it scrapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, permutations
 
 from prometheus_client import CollectorRegistry, Metric
@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from .account import Account
 from .bind import STATES as BIND_STATES
+from .config import Address
+from .listen import Listener
 from .model import State
 from .pool import Pool
 from .router import CARRIERS, Router
@@ -243,6 +245,26 @@ class Metrics(Collector):
             if accounts:
                 route.add_metric([carrier], any(self.pool.usable(name) for name in accounts))
         yield from (info, usable, rate, route)
+
+
+class Entries(Collector):
+    """Register one: who is turned away where carriers connect to us."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self.listeners = listeners
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the families are known only while the daemon runs."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        refused = counter(
+            "listen_refused", "Carriers' connections that were turned away.", ["listen", "reason"]
+        )
+        for listener in self.listeners:
+            for reason, times in listener.refused.items():
+                refused.add_metric([str(Address(listener.host, listener.port)), reason], times)
+        yield refused
 
 
 def registry(*collectors: Collector) -> CollectorRegistry:

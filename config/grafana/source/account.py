@@ -172,6 +172,15 @@ NODES = Row(
             stacked=True,
         ),
         graph(
+            Text("Turned away where carriers connect to us", "运营商来连被拒"),
+            Query(
+                "sum by (listen, reason)"
+                f' (increase(carrierd_listen_refused_total{{instance=~"$instance"}}[{RATE}]))',
+                "{{listen}} {{reason}}",
+            ),
+            lowest=0,
+        ),
+        graph(
             Text("Nodes lost", "节点切换"),
             Query(
                 increase("failovers_total", "account, from, to"), "{{account}} {{from}} → {{to}}"

@@ -42,6 +42,7 @@ async def test_a_stranger_is_closed_before_a_word_of_his_is_read(doors: Doors) -
     caller.writer.write(b"\xff" * 100_000)
     assert await caller.closed(0.3)
     assert not doors.listener.links
+    assert doors.listener.refused["address"] == 1
     await caller.close()
 
 
@@ -99,6 +100,7 @@ async def test_connections_are_limited_in_number(doors: Doors) -> None:
     callers = [await doors.logged_in() for _ in range(MOST_CONNECTIONS)]
     one_more = await doors.dial()
     assert await one_more.bind("smg", PASSWORD) == -1
+    assert doors.listener.refused == {"address": 0, "crowd": 1, "login": 0}
     await one_more.close()
     # Those inside notice nothing of it, and whoever leaves makes room.
     assert await callers[0].ask(USERRPT, userrpt()) == 0
@@ -138,6 +140,7 @@ async def test_a_bad_login_is_told_and_closed_at_once(
     caller = await doors.dial()
     assert await caller.bind(login, password, kind) == result
     assert await caller.closed(0.2)
+    assert doors.listener.refused["login"] == 1
     await caller.close()
 
 

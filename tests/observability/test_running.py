@@ -94,7 +94,7 @@ def expressions() -> set[str]:
 def always(expression: str) -> str:
     """A condition as one that answers 0 or 1 instead of nothing, so that it shows it could ask."""
     found = re.sub(r"(?m)(^| )([<>]|==)\s", r"\1\2 bool ", expression)
-    return found.replace("unless on", "and on")
+    return re.sub(r"\bunless\b", "and", found)
 
 
 def here(expression: str) -> str:

@@ -39,9 +39,10 @@ SENDING = Row(
             lowest=0,
             about=Text(
                 "Share of the time: rate = its own limit, window = answers are awaited, unbound ="
-                " no bind, throttled = the gateway says slower, backoff = tried again later.",
+                " no bind, throttled = the gateway says slower, backoff = tried again later,"
+                " paused and drained = an operator holds it.",
                 "时间占比：rate 达到流速上限，window 窗口已满等待应答，unbound 无连接，"
-                "throttled 网关流控，backoff 稍后重试。",
+                "throttled 网关流控，backoff 稍后重试，paused 和 drained 人工暂停。",
             ),
         ),
         graph(

@@ -559,7 +559,7 @@ class Engine:
         for link, message, parts in claimed:
             account = self.of_link.get(link)
             theirs = not self.homes.mine(message.job)
-            if account is None or paused or theirs or not link.taking:
+            if account is None or paused or theirs or not (link.taking and link.bound):
                 link.reserve(message, -len(parts))
                 for part in parts:
                     message.take_back(part)

@@ -155,9 +155,13 @@ class Bind:
         self.refused = False
         self._enter("connecting")
         loop = asyncio.get_running_loop()
+        within = CONNECT_WITHIN
+        if self.was_idle:
+            # It counts as usable meanwhile, and nodes of a larger priority wait for it.
+            within = min(within, self.account.settings.answer_within)
         local = (self.node.local_address, 0) if self.node.local_address else None
         try:
-            async with asyncio.timeout(CONNECT_WITHIN):
+            async with asyncio.timeout(within):
                 _, link = await loop.create_connection(
                     self._make_link, self.node.host, self.node.port, local_addr=local
                 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -181,6 +182,28 @@ async def test_a_node_of_a_larger_priority_takes_over_when_an_idle_bind_cannot_c
         await desk.take({"id": "j"})
         assert await until(lambda: bool(wire_of(second).sent))
         assert first.state == "backoff"
+
+
+async def test_a_node_of_a_larger_priority_does_not_wait_long_for_one_that_swallows_connects(
+    make_desk: MakeDesk,
+) -> None:
+    terms = sgip(1, 2)
+    terms.extra += "answer_within = 0.3\n"
+    desk = await make_desk(terms)
+    with ExitStack() as sockets:
+        hole = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):  # its queue is full: what comes now gets no answer at all
+            crowd = sockets.enter_context(socket.socket())
+            crowd.setblocking(False)
+            crowd.connect_ex(hole.getsockname())
+        async with all_up(desk) as [(first, gateway), (second, _)]:
+            gateway.connections[0].close()
+            assert await until(lambda: first.state == "idle")
+            first.node = structs.replace(first.node, port=hole.getsockname()[1])
+            await desk.take({"id": "j"})
+            assert first.state == "connecting"
+            assert await until(lambda: bool(wire_of(second).sent))
+            assert first.state == "backoff"
 
 
 async def test_an_idle_bind_comes_back_to_share_the_load_of_its_priority(

@@ -403,8 +403,7 @@ class App:
             elif before == settings:
                 continue
             account.change(settings)
-            if before is not None:
-                self.doors.admit(account)
+            self.doors.admit(account)
             self.pool.change(
                 account,
                 maker(settings, self._clock),
@@ -412,6 +411,7 @@ class App:
             )
         for name in old.accounts.keys() - config.accounts.keys():
             self.pool.end(self.accounts[name])
+            self.doors.dismiss(self.accounts[name])
         for account in self.router.change(config.routes, config.accounts):
             account.nudge()
         log.info("reloaded", accounts=len(config.accounts))

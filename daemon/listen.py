@@ -92,6 +92,8 @@ class Listener:
         self.links: set[Link] = set()
         self.refused = dict.fromkeys(REFUSALS, 0)
         """Connections that were turned away, by why."""
+        self._logins: dict[Link, str] = {}
+        """Of those that are logged in."""
         self._inherited = inherited
         self._server: asyncio.Server | None = None
 
@@ -113,6 +115,12 @@ class Listener:
             self._server = await loop.create_server(door, sock=self._inherited)
         else:
             self._server = await loop.create_server(door, self.host, self.port)
+
+    def dismiss(self, login: str) -> None:
+        """`accounts` has this name no more: who logged in with it, or still may, hears goodbye."""
+        for link in list(self.links):
+            if self._logins.get(link, login) == login:
+                link.close()
 
     async def stop(self) -> None:
         """No new connections; say goodbye on the others."""
@@ -143,6 +151,7 @@ class Listener:
 
     def _closed(self, link: Link) -> None:
         self.links.discard(link)
+        self._logins.pop(link, None)
         self.detach(link)
 
     # Owner: like a bind's link, but it belongs to nobody until its login.
@@ -151,6 +160,7 @@ class Listener:
         for event in events:
             if isinstance(event, Bound):
                 account = self.accounts[event.login]
+                self._logins[link] = event.login
                 link.label = account.settings.nodes[0].name
                 self.attach(link, account)
                 log.info("carrier logged in", account=account.name, listen=self.port)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from daemon.listen import MOST_CONNECTIONS
 from protocols.sgip import listener as sgip_listener
@@ -157,6 +158,26 @@ async def test_a_login_is_welcome_from_the_networks_of_its_own_account_alone(
         caller = await doors.dial(source=source)
         assert await caller.bind(login, PASSWORD) == result, f"{login} from {source}"
         await caller.close()
+
+
+async def test_an_account_taken_out_of_the_configuration_can_log_in_no_more(
+    make_doors: MakeDoors,
+) -> None:
+    doors = await make_doors(smg="127.0.0.1/32", other="127.0.0.77/32")
+    app = doors.desk.app
+    whole = app.config
+    gone, waits = await doors.logged_in(), await doors.dial()
+    other = await doors.dial("127.0.0.77")
+    assert await other.bind("other", PASSWORD) == 0
+    accounts = {name: account for name, account in whole.accounts.items() if name != "a"}
+    app.reload(structs.replace(whole, accounts=accounts))
+    assert (await gone.reader.readexactly(20))[4:8] == struct.pack("!I", UNBIND)
+    assert await gone.closed(2 * LOGIN_WITHIN)
+    assert await waits.closed(0.5)
+    assert await (await doors.dial()).closed(0.5), "its network is a stranger's now"
+    assert not await other.closed(0.1)
+    app.reload(whole)
+    await doors.logged_in()
 
 
 async def test_every_login_costs_one_comparison_that_takes_no_notice_of_where_it_differs(

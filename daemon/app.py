@@ -253,7 +253,8 @@ class App:
             tally=self.tally,
             now=self.loop.time,
         )
-        self.sweep = Sweep(self.ledger, config.daemon)
+        longest = max((account.report_within for account in settings.values()), default=0.0)
+        self.sweep = Sweep(self.ledger, config.daemon, longest)
         metrics = Metrics(
             tally=self.tally,
             accounts=self.accounts,

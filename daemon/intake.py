@@ -8,7 +8,7 @@ its claim is durable, and the ledger makes things durable in the order it was gi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -141,7 +141,8 @@ class Intake:
         ids = [fields.id for fields, _, _ in read if not isinstance(fields, JobError)]
         seen: dict[str, tuple[int, bytes]] = {}
         if ids:
-            for job, known in (await self.engine.ledger.known(ids)).items():
+            known_ids = await self.engine.ledger.known(ids, _given(records))
+            for job, known in known_ids.items():
                 seen[job] = (_number(known), known.digest)
         if homes.generation != generation:
             return  # these will be given again, to us or to another
@@ -421,6 +422,21 @@ class _Again(NamedTuple):
     record: Record
     fields: JobFields
     digest: bytes
+
+
+def _given(records: Sequence[Record]) -> Callable[[JobRow], bool]:
+    """Whether one of the records is a job's own: the broker gives again what lies behind a record
+    that is held, however old the jobs are by then.
+    """
+    places: set[tuple[str, int, int, float]] = set()
+
+    def given(job: JobRow) -> bool:
+        if not places:  # asked only of ids that were forgotten
+            places.update((r.topic, r.partition, r.offset, r.timestamp) for r in records)
+        offset = job.offset if job.offset >= 0 else -1 - job.offset
+        return (job.topic, job.partition, offset, job.produced) in places
+
+    return given
 
 
 def _from(record: Record, job: JobRow) -> bool:

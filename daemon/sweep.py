@@ -15,15 +15,19 @@ from .ledger import Archiver, Ledger, Retention
 log = structlog.get_logger()
 
 SWEEP_EVERY = 60.0
+MARGIN = 86400.0
+"""Seconds for which the daemon may have been off."""
 
 
 class Sweep:
-    def __init__(self, ledger: Ledger, settings: Daemon) -> None:
+    def __init__(self, ledger: Ledger, settings: Daemon, report_within: float) -> None:
+        """`report_within` is the longest of any account: so long may a message hold its offset."""
         self.settings = settings
         self.archiver = Archiver(
             ledger,
             zone=settings.timezone,
             archive_after=settings.archive_after,
+            given_within=report_within + MARGIN,
             recipients=lambda body: len(jobs.unpack(body).to),
         )
         self.retention = Retention(ledger, self.archiver, settings.timezone)

@@ -87,18 +87,22 @@ class Archiver:
         *,
         zone: tzinfo,
         archive_after: float = 3600.0,
+        given_within: float = 0.0,
         period: Period = Period.MONTH,
         recipients: Callable[[bytes], int] = lambda _: 0,
     ) -> None:
         """A job moves `archive_after` seconds after the last change of its last message.
 
         Who holds a finished message in memory for longer must not put it again.  Periods begin
-        and end in `zone`.  `recipients(body)` is how many messages a job has: one of which only
-        some are known stays, as the others may be ours to send, until its id is forgotten.
+        and end in `zone`.  A broker may give a job's record again for `given_within` seconds: its
+        key stays as long, also where its id is forgotten.  `recipients(body)` is how many messages
+        a job has: one of which only some are known stays, as the others may be ours to send, until
+        its id is forgotten.
         """
         self._ledger = ledger
         self._zone = zone
         self._archive_after = archive_after
+        self._given_within = given_within
         self._period = period
         self._recipients = recipients
         self._directory = ledger.state_dir / files.ARCHIVE
@@ -227,12 +231,13 @@ class Archiver:
             self._volume = None
 
     def _purge_floor(self, now: float) -> int | None:
-        """The first job whose id may have to be known from an archive; None: no need to purge."""
+        """The first job that may have to be known from an archive; None: no need to purge."""
         if not purge.needed(self._db):
             return None
+        within = max(self._ledger.remember_ids, self._given_within)
         seqs = [purge.NO_JOB]
         for path in files.archives(self._ledger.state_dir):
-            if end_of(path.stem, self._zone) + self._ledger.remember_ids > now:
+            if end_of(path.stem, self._zone) + within > now:
                 with closing(files.connect(path, readonly=True)) as db:
                     seqs += [seq for (seq,) in db.execute("select min(seq) from job") if seq]
         return min(seqs)

@@ -56,6 +56,10 @@ its waiting time anew.  With Python's 5 ms and turns of a millisecond single com
 """
 
 
+def _forgotten(job: JobRow) -> bool:
+    return False
+
+
 class Ledger:
     """One per state directory, used from one event loop.
 
@@ -351,8 +355,14 @@ class Ledger:
             return None
         return Known(found[0], found[1], False)
 
-    async def known(self, ids: Sequence[str]) -> dict[str, Known]:
-        """Those of `ids` that jobs have used up, also jobs put and not yet durable."""
+    async def known(
+        self, ids: Sequence[str], given: Callable[[JobRow], bool] = _forgotten
+    ) -> dict[str, Known]:
+        """Those of `ids` that jobs have used up, also jobs put and not yet durable.
+
+        `given` says, in the reader's thread, of a finished job that is too old to be remembered
+        whether it is meant all the same.
+        """
         now = self._clock()
         recent = {}
         for job_id in ids:
@@ -360,7 +370,7 @@ class Ledger:
             if found is not None:
                 recent[job_id] = found
         seqs = {job_id: found[0] for job_id, found in recent.items()}
-        known = await self._read(self._reader.known, ids, seqs, now, self.remember_ids)
+        known = await self._read(self._reader.known, ids, seqs, now, self.remember_ids, given)
         for job_id, (seq, digest, received) in recent.items():
             if received + self.remember_ids > now:
                 known.setdefault(job_id, Known(seq, digest, False))

@@ -7,7 +7,7 @@ written in a single statement.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -138,9 +138,21 @@ class Reader:
         self._recent = recent
 
     def known(
-        self, ids: Sequence[str], recent: dict[str, int], now: float, remember: float
+        self,
+        ids: Sequence[str],
+        recent: dict[str, int],
+        now: float,
+        remember: float,
+        given: Callable[[JobRow], bool],
     ) -> dict[str, Known]:
-        """`recent` has the jobs among `ids` whose keys may not be on the disk yet."""
+        """`recent` has the jobs among `ids` whose keys may not be on the disk yet; `given` is as in
+        `Ledger.known`.
+        """
+        wanted = set(ids)
+
+        def counts(row: JobRow) -> bool:
+            return row.id in wanted and (row.received + remember > now or given(row))
+
         db = self._db
         db.execute("begin")
         try:
@@ -148,11 +160,10 @@ class Reader:
             rows = jobs(db, found)
             unfinished = self._unfinished(row.seq for row in rows)
             # What was forgotten is still known while it is under way.
-            wanted = set(ids)
             known = {
                 row.id: Known(row.seq, row.digest, row.seq not in unfinished, row.offset < 0)
                 for row in rows
-                if row.id in wanted and (row.received + remember > now or row.seq in unfinished)
+                if (row.id in wanted and row.seq in unfinished) or counts(row)
             }
             rest = "from used where id in (select value from json_each(?)) and until > ?"
             for job_id, digest in fetch(db, "id, hex(digest)", rest, (_json(ids), now)):
@@ -161,7 +172,7 @@ class Reader:
             db.execute("commit")
         if missing := found - {row.seq for row in rows}:
             for row in archived(self._state_dir, missing):
-                if row.id in wanted and row.received + remember > now:
+                if counts(row):
                     known.setdefault(row.id, Known(row.seq, row.digest, True))
         return known
 

@@ -204,10 +204,10 @@ async def test_a_takeover_waits_for_what_is_being_taken_over(
     known = b.app.ledger.known
     held, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(ids: Any) -> Any:
+    async def slow(*asked: Any) -> Any:
         held.set()
         await go.wait()
-        return await known(ids)
+        return await known(*asked)
 
     monkeypatch.setattr(b.app.ledger, "known", slow)
     group.log.forgets = True
@@ -550,8 +550,8 @@ async def test_a_job_is_taken_once_though_another_daemon_tells_of_it_at_that_mom
     known = b.app.ledger.known
     held, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(ids: Any) -> Any:
-        found = await known(ids)
+    async def slow(*asked: Any) -> Any:
+        found = await known(*asked)
         if asyncio.current_task() is b.tasks[-1]:  # intake, not the replica
             held.set()
             await go.wait()
@@ -590,8 +590,8 @@ async def test_what_is_told_of_a_job_is_kept_though_it_was_taken_and_let_go_at_t
     known = b.app.ledger.known
     held, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(ids: Any) -> Any:
-        found = await known(ids)
+    async def slow(*asked: Any) -> Any:
+        found = await known(*asked)
         if asyncio.current_task() is not b.tasks[-1]:  # the replica, not intake
             held.set()
             await go.wait()

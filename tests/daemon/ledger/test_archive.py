@@ -22,6 +22,7 @@ from daemon.ledger import (
 )
 from daemon.ledger import archive as archive_module
 from daemon.ledger.files import LEDGER, archives
+from daemon.ledger.rows import JobRow
 from tests.daemon.ledger.content import (
     ACCOUNT,
     NOON,
@@ -212,6 +213,21 @@ async def test_ids_of_archived_jobs_stay_known_for_their_time(
     assert (await ledger.known(["j-1", "j-2"])) == {"j-1": Known(1, bytes(16), True)}
     clock.now = NOON + 86400.0
     assert await ledger.known(["j-1"]) == {}
+
+
+async def test_a_record_given_again_is_its_job_s_however_old_the_id(
+    ledger: Ledger, archiver: Archiver, clock: Clock
+) -> None:
+    def second(row: JobRow) -> bool:
+        return row.seq == 2
+
+    await kept(ledger, taken([1, 2, 3]), delivered([1, 2]))
+    clock.now += 86400.0
+    ids, found = ["j-1", "j-2"], {"j-2": Known(2, bytes(16), True)}
+    assert await ledger.known(ids) == {}
+    assert await ledger.known(ids, second) == found
+    assert await archiver.sweep(clock.now) == 2
+    assert await ledger.known(ids, second) == found
 
 
 async def test_ids_of_archived_jobs_stay_known_over_a_restart(

@@ -228,7 +228,7 @@ async def _listen(
     make = listener({its.login: (its.password.reveal(), None)}, account, clock)
     spelling = SPELLINGS[account.protocol]
     return await asyncio.get_running_loop().create_server(
-        lambda: Wire(make(), spelling, total, None, 0), its.address.host, its.address.port
+        lambda: Wire(make((its.login,)), spelling, total, None, 0), *its.address
     )
 
 

@@ -156,7 +156,8 @@ class _Shower:
     ) -> Iterator[str]:
         incoming = line["dir"] == "in"
         arrow = self.paint("<" if incoming else ">", "cyan" if incoming else "green")
-        where = f"{link['node']}#{line['link']}"
+        # Not a bind's number: it counts connections, of which a bind has one after the other.
+        where = f"{link['node']}, connection {line['link']}"
         name = self.paint(found["pdu"], "bold")
         yield f"{at[11:23]}  {where}  {arrow} {name}  {found['length']} octets"
         if "error" in found:

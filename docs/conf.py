@@ -12,6 +12,7 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
@@ -19,7 +20,7 @@ from sphinx.application import Sphinx
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from docs import generator  # noqa: E402
+from docs import generator, search  # noqa: E402
 
 project = "carrierd"
 _DECLARED = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
@@ -33,11 +34,17 @@ smartquotes = False
 myst_heading_anchors = 3
 
 html_theme = "furo"
+html_favicon = "icon.svg"
 html_title = f"carrierd {release}"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
+
+NO_SUMMARIES = (
+    'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+)
+"""Pages opened as files may not read each other, which the search does to quote what it found."""
 
 REST = "% the rest"
 """The line of `index.md` that other pages take the place of."""
@@ -50,9 +57,12 @@ INCLUDE = re.compile(r"^```\{include\} (\S+)", re.MULTILINE)
 def setup(app: Sphinx) -> dict[str, bool]:
     # Pygments' own stumbles over the colons of recorded names.
     app.add_lexer("promql", TextLexer)
+    app.add_search_language(search.Words)
+    app.add_js_file(None, body=NO_SUMMARIES)
     app.connect("builder-inited", _write_reference)
     app.connect("source-read", _on_page)
     app.connect("include-read", _on_included)
+    app.connect("html-page-context", _in_its_language)
     return {"parallel_read_safe": True}
 
 
@@ -77,6 +87,14 @@ def _front(page: str, found: set[str]) -> str:
     """The index of the page's folder, or the page itself where there is none."""
     index = f"{page.rpartition('/')[0]}/index"
     return index if index in found else page
+
+
+def _in_its_language(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """So that a browser chooses the right glyphs, and a voice the right words."""
+    if page.endswith(".zh"):
+        context["language"] = "zh-CN"
 
 
 def _on_included(app: Sphinx, path: Path, page: str, source: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 Workers take unit after unit from one queue.  A file is a unit, because its tests share what is
 costly to start; the contract's tests are one together, so that the worker that has them leaves
-only calm ones to the other.
+only calm ones to the other; those of the built pages are one because building takes the time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ CALM = (
     "tests/daemon/config/",
     "tests/daemon/jobs/",
     "tests/daemon/codes/",
-    "tests/docs/test_pages.py",
 )
 """By a clock that jumps, or by none: one process that computes."""
 HEAVY = (
@@ -33,10 +32,13 @@ HEAVY = (
     "tests/integration/",
     "tests/daemon/broker/",
     "tests/docs/test_getting_started.py",
+    "tests/docs/pages/",
     "tests/observability/",
 )
 """Many processes and long waits.  They come before what is short, which fills the end."""
 ORDER = (*TIMED, *CALM, *HEAVY)
+TOGETHER = (*TIMED, "tests/docs/pages/")
+"""One unit, of however many files: what is started for one is there for all."""
 
 
 def sort(items: list[pytest.Item]) -> None:
@@ -55,7 +57,7 @@ def scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next(filter(nodeid.startswith, TIMED), super()._split_scope(nodeid))
+            return next(filter(nodeid.startswith, TOGETHER), super()._split_scope(nodeid))
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sphinx", reason="the pages are built with the optional dependencies docs")
+from .conftest import DOCS
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 # What a browser fetches by itself; a link that somebody may click is none.
 LOADS = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?(?:src|data)=["'](?P<one>[^"']+)"""
@@ -20,19 +16,6 @@ LOADS = re.compile(
     re.IGNORECASE,
 )
 ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages as `make docs` builds them: with --fail-on-warning."""
-    folder = tmp_path_factory.mktemp("docs")
-    command = ("-m", "sphinx", "-b", "html", "--fail-on-warning", "--keep-going", "--quiet")
-    ended = subprocess.run(
-        [sys.executable, *command, "-d", folder / "doctrees", DOCS, folder / "html"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    return folder / "html"
 
 
 def test_every_page_is_built_and_in_the_navigation(built: Path) -> None:

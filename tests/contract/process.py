@@ -233,6 +233,15 @@ class Daemon:
         except TimeoutError:
             raise AssertionError(f"{name}{labels} is {found}, not {wanted}") from None
 
+    async def exceeds(self, name: str, least: float, within: float = 8.0, **labels: str) -> None:
+        """Until the metric is above that."""
+        try:
+            async with asyncio.timeout(within):
+                while await self.metric(name, **labels) <= least:  # noqa: ASYNC110  # its metric
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{name}{labels} does not exceed {least}") from None
+
     # Records
 
     async def put(

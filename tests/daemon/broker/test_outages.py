@@ -7,13 +7,14 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from aiokafka import client
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from daemon.broker.base import BrokerError, Record, Topic
@@ -112,6 +113,22 @@ def connects(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return tried
 
 
+async def committed(server: KafkaServer, group: str, records: int) -> None:
+    """Until the group's offsets are behind so many records."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(KafkaError):
+                    offsets = await admin.list_consumer_group_offsets(group)
+                    if sum(offset.offset for offset in offsets.values()) == records:
+                        return
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+
+
 async def test_a_broker_that_is_restarted_costs_nothing_of_what_is_published_taken_and_tailed(
     server: KafkaServer,
     stack: AsyncExitStack,
@@ -183,6 +200,8 @@ async def test_a_broker_that_is_restarted_costs_nothing_of_what_is_published_tak
     for record in tailed:
         by_key[record.key].append(int(record.value))
     assert by_key == expected  # each once, in order
+    # The group comes back later than the broker's partitions.
+    await committed(server, broker.settings.group, sum(counts))
     await source.close()
     again = broker.source([jobs])
     await again.start()

@@ -11,26 +11,47 @@ from collections import deque
 from collections.abc import Sequence
 
 from .model import INDEX_BITS
+from .packed import NOTHING, PackedInts
 
 Place = tuple[str, int]
 """Topic and partition."""
 
+OFFSET_BITS = 47
+"""What is above them in a record's number is that of its place."""
+OFFSET = (1 << OFFSET_BITS) - 1
+
 
 class Offsets:
-    """Records of a partition must be given in rising order of their offsets."""
+    """Records of a partition must be given in rising order of their offsets.
+
+    A slow account may have millions of them open, so each costs little: what most jobs have, one
+    record and one message, is two whole numbers.
+    """
 
     def __init__(self) -> None:
         self._next: dict[Place, int] = {}
-        self._open: dict[Place, dict[int, int]] = {}
-        self._jobs: dict[int, tuple[set[int] | None, Place, int]] = {}
-        """By job, what is open of its messages, and its first record.  Most jobs have one message,
-        which needs no set.
-        """
-        self._repeats: dict[int, list[tuple[Place, int]]] = {}
+        self._places: list[Place] = []
+        self._numbers: dict[Place, int] = {}
+        """Where a place stands in that list."""
+        self._open: list[PackedInts] = []
+        """By place, the job of each open record."""
+        self._records: PackedInts = PackedInts()
+        """The first record of each job that is open."""
+        self._mids: dict[int, set[int]] = {}
+        """What is open of the jobs that had more than one message."""
+        self._repeats: dict[int, list[int]] = {}
         """Further records of a job."""
         self._moved: set[Place] = set()
         self._unpublished: deque[tuple[int, Sequence[int]]] = deque()
         self._published = 0
+
+    def _number(self, place: Place) -> int:
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = len(self._places)
+            self._places.append(place)
+            self._open.append(PackedInts())
+        return number
 
     def taken(self, topic: str, partition: int, offset: int) -> None:
         """A record was taken of which nothing is open."""
@@ -43,38 +64,41 @@ class Offsets:
         place = (topic, partition)
         if offset >= self._next.get(place, 0):
             self._next[place] = offset + 1
-        held = self._open.get(place)
-        if held is None:
-            held = self._open[place] = {}
-        held[offset] = job
-        if job in self._jobs:
-            self._repeats.setdefault(job, []).append((place, offset))
-        else:
-            self._jobs[job] = (set(mids) if len(mids) > 1 else None, place, offset)
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._number(place)
+        self._open[number].put(offset, job)
+        record = number << OFFSET_BITS | offset
+        if self.holds(job):
+            self._repeats.setdefault(job, []).append(record)
+            return
+        self._records.put(job, record)
+        if len(mids) > 1:
+            self._mids[job] = set(mids)
 
     def holds(self, job: int) -> bool:
-        return job in self._jobs
+        return job in self._records
 
     def release(self, mid: int) -> None:
         """The message is safe now; does nothing for one that holds no record."""
         job = mid >> INDEX_BITS
-        known = self._jobs.get(job)
-        if known is None:
-            return
-        mids, place, offset = known
-        if mids is not None:
+        if self._mids and (mids := self._mids.get(job)) is not None:
             mids.discard(mid)
             if mids:
                 return
-        del self._jobs[job]
-        self._let_go(place, offset)
-        for place, offset in self._repeats.pop(job, ()):
-            self._let_go(place, offset)
+            del self._mids[job]
+        record = self._records.pop(job)
+        if record == NOTHING:
+            return
+        self._let_go(record)
+        if self._repeats:
+            for record in self._repeats.pop(job, ()):
+                self._let_go(record)
 
-    def _let_go(self, place: Place, offset: int) -> None:
-        held = self._open.get(place)
-        if held is not None and held.pop(offset, None) is not None:
-            self._moved.add(place)
+    def _let_go(self, record: int) -> None:
+        number = record >> OFFSET_BITS
+        if self._open[number].pop(record & OFFSET) != NOTHING:
+            self._moved.add(self._places[number])
 
     def release_with(self, batch: int, mids: Sequence[int]) -> None:
         """These messages are safe once this batch of the outbox is published, and all before it."""
@@ -97,22 +121,28 @@ class Offsets:
         place = (topic, partition)
         self._next.pop(place, None)
         self._moved.discard(place)
-        for offset, job in self._open.pop(place, {}).items():
-            mids, first, at = self._jobs.pop(job)
-            records = [(first, at), *self._repeats.pop(job, ())]
-            left = [record for record in records if record != (place, offset)]
+        number = self._number(place)
+        open_, self._open[number] = self._open[number], PackedInts()
+        for offset, job in open_.items():
+            gone = number << OFFSET_BITS | offset
+            first, *left = [
+                record
+                for record in (self._records.pop(job), *self._repeats.pop(job, ()))
+                if record != gone
+            ] or [NOTHING]
+            if first == NOTHING:
+                self._mids.pop(job, None)
+                continue
+            self._records.put(job, first)
             if left:
-                self._jobs[job] = (mids, *left[0])
-            if len(left) > 1:
-                self._repeats[job] = left[1:]
+                self._repeats[job] = left
 
     def moved(self) -> dict[Place, int]:
         """The positions that changed since the last call: the next offset to read, by place."""
         positions = {}
         for place in self._moved:
-            held = self._open.get(place)
-            # Held in rising order, and a dict keeps its order.
-            first = next(iter(held)) if held else self._next.get(place)
+            held = next(self._open[self._number(place)].items(), None)
+            first = self._next.get(place) if held is None else held[0]
             if first is not None:
                 positions[place] = first
         self._moved.clear()
@@ -121,4 +151,4 @@ class Offsets:
     @property
     def held(self) -> int:
         """How many records are open."""
-        return sum(len(held) for held in self._open.values())
+        return sum(map(len, self._open))

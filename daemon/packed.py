@@ -1,0 +1,78 @@
+"""A map from whole numbers to whole numbers in little memory, for keys that lie close together.
+
+A dict costs more than a hundred octets for an entry whose key and value nobody else holds; here it
+is eight, where most keys of a block are there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+BITS = 8
+SIZE = 1 << BITS
+MASK = SIZE - 1
+NOTHING = -(1 << 63)
+"""Stands for no value."""
+EMPTY = array("q", [*([NOTHING] * SIZE), 0])
+"""A block, with the number of its entries behind them."""
+
+
+class PackedInts:
+    """Keys and values fit into 64 bits, and no value is NOTHING.
+
+    >>> ints = PackedInts()
+    >>> ints.put(7, -1)
+    >>> ints.get(7), ints.pop(7), ints.pop(7) == NOTHING, len(ints)
+    (-1, -1, True, 0)
+    """
+
+    __slots__ = ("_blocks",)
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, array[int]] = {}
+
+    def put(self, key: int, value: int) -> None:
+        number = key >> BITS
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._blocks[number] = EMPTY[:]
+        at = key & MASK
+        if block[at] == NOTHING:
+            block[SIZE] += 1
+        block[at] = value
+
+    def get(self, key: int) -> int:
+        """The value, or NOTHING."""
+        block = self._blocks.get(key >> BITS)
+        return NOTHING if block is None else block[key & MASK]
+
+    def pop(self, key: int) -> int:
+        """Take the entry out; the value, or NOTHING."""
+        number = key >> BITS
+        block = self._blocks.get(number)
+        if block is None:
+            return NOTHING
+        at = key & MASK
+        value = block[at]
+        if value != NOTHING:
+            if block[SIZE] == 1:
+                del self._blocks[number]
+            else:
+                block[at] = NOTHING
+                block[SIZE] -= 1
+        return value
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """In the order of the keys if they were put in rising order."""
+        for number, block in self._blocks.items():
+            first = number << BITS
+            for at in range(SIZE):
+                if block[at] != NOTHING:
+                    yield first + at, block[at]
+
+    def __contains__(self, key: int) -> bool:
+        return self.get(key) != NOTHING
+
+    def __len__(self) -> int:
+        return sum(block[SIZE] for block in self._blocks.values())

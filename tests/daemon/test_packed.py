@@ -1,0 +1,56 @@
+"""A map of whole numbers in little memory says what a dict says."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.packed import NOTHING, PackedInts
+
+KEYS = st.one_of(st.integers(-600, 600), st.integers(-(2**62), 2**62))
+VALUES = st.integers(NOTHING + 1, 2**63 - 1)
+STEPS = st.lists(st.tuples(st.sampled_from(["put", "pop", "get"]), KEYS, VALUES), max_size=80)
+
+
+@given(STEPS)
+def test_it_says_what_a_dict_says(steps: list[tuple[str, int, int]]) -> None:
+    ints, known = PackedInts(), dict[int, int]()
+    for step, key, value in steps:
+        if step == "put":
+            ints.put(key, value)
+            known[key] = value
+        elif step == "pop":
+            assert ints.pop(key) == known.pop(key, NOTHING)
+        else:
+            assert ints.get(key) == known.get(key, NOTHING)
+        assert (key in ints) == (key in known)
+        assert len(ints) == len(known)
+    assert dict(ints.items()) == known
+
+
+@given(st.sets(st.integers(0, 5_000)), st.sets(st.integers(0, 5_000)))
+def test_what_was_put_in_rising_order_comes_in_rising_order(
+    put: set[int], popped: set[int]
+) -> None:
+    ints = PackedInts()
+    for key in sorted(put):
+        ints.put(key, 0)
+    for key in popped:
+        ints.pop(key)
+    assert [key for key, _ in ints.items()] == sorted(put - popped)
+
+
+def test_an_entry_takes_less_than_ten_octets_and_gives_them_back() -> None:
+    tracemalloc.start()
+    try:
+        ints = PackedInts()
+        for key in range(100_000):
+            ints.put(key, key << 30)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        for key in range(100_000):
+            ints.pop(key)
+        assert tracemalloc.get_traced_memory()[0] < 50_000
+    finally:
+        tracemalloc.stop()

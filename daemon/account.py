@@ -209,6 +209,10 @@ class Account:
             or any(len(link.again) for link in self.links)
         )
 
+    def at_its_pace(self, now: float) -> bool:
+        """Whether it writes as much as it may: what waits here waits for the account alone."""
+        return self.pacer.next_at(now) > now
+
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:
             return

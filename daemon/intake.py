@@ -41,12 +41,16 @@ MOST_AT_ONCE = 500
 WAIT = 0.5
 """Seconds that an empty `take` may last."""
 HIGH, LOW = 1_500, 500
-"""Messages in memory at which taking stops for a while, and goes on again.  More than fills many
-windows is no use: what waits long has left the processor's caches when its turn comes.
+"""Messages that wait for us at which taking stops for a while, and goes on again.  More than fills
+many windows is no use: what waits long has left the processor's caches when its turn comes.
 """
 LOOK_EVERY = 0.05
 SOON = 5.0
 """Seconds in which a queue that is worth waiting for would be empty."""
+HUNGRY_AFTER = 0.02
+"""Seconds for which an account may have nothing to write while others have more than enough."""
+LATELY = 1.0
+"""Seconds."""
 
 
 class Intake:
@@ -78,6 +82,8 @@ class Intake:
         self._seq = seq
         self._later = later_topics
         self._dead_seq = 0
+        self._fed: dict[str, float] = {}
+        """When each account was last given new jobs."""
 
     async def run(self) -> None:
         """Take until told to stop."""
@@ -87,39 +93,64 @@ class Intake:
             began = loop.time()
             if records:
                 await self.take(records)
-            if self._in_memory() > HIGH:
+            if self._ours(loop.time()) > HIGH:
                 await self._make_room(loop.time() - began)
 
-    def _in_memory(self) -> int:
-        return sum(len(queue.lanes) for queue in self.router.queues.values())
+    def _ours(self, now: float) -> int:
+        """Messages in memory that wait for nothing but us, as far as we can tell.
+
+        What no account can take, or only at its pace, would wait as long in the broker, and the
+        jobs of others behind it.
+        """
+        accounts, count = self.router.accounts, 0
+        for route, queue in self.router.queues.items():
+            if size := len(queue.lanes):
+                serving = self.router.serving.get(route)
+                if serving is not None and not accounts[serving].at_its_pace(now):
+                    count += size
+        return count
 
     async def _make_room(self, busy: float) -> None:
         """Let the queues drain, where that is a matter of moments.
 
         Taking more than is written costs: it goes to the ledger and is read back.  But what waits
         for a slow account must not keep the jobs of others from being taken: when the queues drain
-        slowly, taking goes on after a pause as long as the batch before it took (`busy` seconds).
+        slowly, taking goes on after a pause as long as the batch before it took (`busy` seconds),
+        and soon when an account that had jobs lately has none left.
         The first topic's jobs are taken all the while.
         """
         loop = asyncio.get_running_loop()
         self.source.pause(self._later)
         try:
-            size, at = self._in_memory(), loop.time()
+            began = at = loop.time()
+            size = self._ours(at)
             while size > LOW and not self.stopping:
                 if self._later and (records := await self.source.take(MOST_AT_ONCE, 0.002)):
                     await self.take(records)
                 else:
                     await asyncio.sleep(0.002)
                 now = loop.time()
+                if now >= began + HUNGRY_AFTER and self._hungry(now):
+                    return
                 if now < at + LOOK_EVERY:
                     continue
-                drained = size - self._in_memory()
-                if drained <= 0 or size / drained * (now - at) > SOON:
+                left = self._ours(now)
+                drained = size - left
+                if drained <= 0 or left / drained * (now - at) > SOON:
                     await asyncio.sleep(busy)
                     return
-                size, at = self._in_memory(), now
+                size, at = left, now
         finally:
             self.source.resume(self._later)
+
+    def _hungry(self, now: float) -> bool:
+        """Whether an account that was given jobs lately has none, while others have too many."""
+        accounts = self.router.accounts
+        self._fed = {name: at for name, at in self._fed.items() if now < at + LATELY}
+        return any(
+            name in accounts and accounts[name].links and not accounts[name].has_waiting()
+            for name in self._fed
+        )
 
     def stop(self) -> None:
         """Take no more: `run` ends soon."""
@@ -170,6 +201,7 @@ class Intake:
         self.engine.commit(c)
         now = asyncio.get_running_loop().time()
         for name in accounts:
+            self._fed[name] = now
             self.router.accounts[name].pull(now)
         if unsure:
             await self._ascertain(unsure, at)

@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 
 from daemon.broker.base import Record
+from daemon.intake import LOW
 
 from .conftest import MakeDesk
-from .desk import Terms
+from .desk import Desk, Peer, Terms
 
 
 class Steady:
@@ -52,6 +53,43 @@ async def test_a_backlog_of_an_account_that_is_down_does_not_delay_the_jobs_of_o
     await running
     # Each take could have been of hundreds.
     assert source.given >= 4
+
+
+async def test_a_backlog_of_an_account_at_its_rate_does_not_delay_the_jobs_of_others(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(name="a"), Terms(name="slow", rate=2_000, window=200))
+    await behind_a_backlog(desk, desk.peer("slow"), more=20)
+
+
+async def test_a_backlog_of_a_slow_gateway_does_not_delay_the_jobs_of_others(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(name="a"), Terms(name="slow", rate=100_000, window=4))
+    await behind_a_backlog(desk, desk.peer("slow"), more=5)
+
+
+async def behind_a_backlog(desk: Desk, slow: Peer, more: int) -> None:
+    """So many jobs of `a` are taken before the backlog of `slow` is as good as gone."""
+    a = desk.peer("a")
+    for start in range(0, 4_000, 500):
+        jobs = ({"id": f"d{n}", "account": "slow"} for n in range(start, start + 500))
+        await desk.take(*jobs)
+    source = Steady()
+    desk.app.intake.source = source  # type: ignore[assignment]
+    running = asyncio.create_task(desk.app.intake.run())
+    waiting = desk.app.router.queues["account:slow"].lanes
+    try:
+        async with asyncio.timeout(20.0):
+            while source.given < more:
+                for peer in (slow, a):
+                    for sequence, _, _ in peer.written():
+                        peer.accepts(sequence)
+                await asyncio.sleep(0.001)
+        assert len(waiting) > LOW
+    finally:
+        desk.app.intake.stopping = True
+        await running
 
 
 async def test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first(

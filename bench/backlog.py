@@ -30,8 +30,8 @@ RATE = 200.0
 ACCOUNT_RATE = 5000.0
 WINDOW, BINDS = 64, 2
 DELAY, REPORT_DELAY = 0.005, 0.05
-REPORT_WITHIN = 8640.0
-"""Three days ÷ 30."""
+REPORT_WITHIN, PARK_AFTER = 8640.0, 2.0
+"""Three days, and a minute, ÷ 30."""
 MESSAGES, SECONDS, PAIRS = 20_000, 12.0, 1
 FULL_MESSAGES, FULL_SECONDS, FULL_PAIRS = 1_000_000, 120.0, 7
 """An hour ÷ 30."""
@@ -93,9 +93,13 @@ async def _run(
             binds=BINDS,
             delay=DELAY,
             report_delay=REPORT_DELAY,
+            report_window=WINDOW,
             bootstrap=options.bootstrap,
             topics=prefix,
-            more={f"accounts.{name}": {"report_within": REPORT_WITHIN} for name in CARRIERS},
+            more={
+                "daemon": {"park_after": PARK_AFTER},
+                **{f"accounts.{name}": {"report_within": REPORT_WITHIN} for name in CARRIERS},
+            },
         )
         async with Stage(settings, options.directory) as stage:
             probed += syncs(stage.directory, 100)

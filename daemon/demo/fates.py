@@ -23,6 +23,7 @@ class Fates:
     def __init__(self, run: str, count: int, recipients: int = 1) -> None:
         """`recipients` as in `Traffic`."""
         self._prefix = f"{run}-"
+        self._mark = self._prefix.encode()
         self._recipients = recipients
         self.count = count
         self.final = bytearray(count)
@@ -53,7 +54,9 @@ class Fates:
         """Returns how many messages became final."""
         before = self.settled
         for record in records:
-            if b'"final":true' in record.value:
+            if self._mark not in record.value:
+                self.strangers += 1
+            elif b'"final":true' in record.value:
                 self._final(orjson.loads(record.value))
             else:
                 self._passing(orjson.loads(record.value))

@@ -100,6 +100,8 @@ class KafkaServer:
         if not properties.exists():
             self._format(properties)
         options = [f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+        # It lives for minutes: optimizing its code takes more time than that ever gives back.
+        options += ["-XX:TieredStopAtLevel=1"]
         with (self.directory / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [*self._java(options), "kafka.Kafka", str(properties)],

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parents[2]
 CODE = (ROOT / "daemon", ROOT / "protocols")
@@ -83,7 +84,7 @@ def _swept() -> Iterator[None]:
     # A session collects garbage when it ends: not all of what there was before it.
     gc.freeze()
     try:
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, _no_smaller_examples():
             patch.delenv("PYTEST_ADDOPTS", raising=False)  # meant for the outer session
             yield
     finally:
@@ -93,6 +94,19 @@ def _swept() -> Iterator[None]:
         with warnings.catch_warnings(action="ignore"):
             gc.collect()
         gc.unfreeze()
+
+
+@contextmanager
+def _no_smaller_examples() -> Iterator[None]:
+    """An example that says no is enough: nobody reads it, and making it small takes longest."""
+    before = settings.get_current_profile_name()
+    phases = [phase for phase in settings().phases if phase not in (Phase.shrink, Phase.explain)]
+    settings.register_profile("trial", settings(), phases=phases, database=None)
+    settings.load_profile("trial")
+    try:
+        yield
+    finally:
+        settings.load_profile(before)
 
 
 @contextmanager

@@ -102,6 +102,7 @@ class _Plan:
     bootstrap: str
     stop: str
     start: str
+    rate: float
     seconds: float
     restarts: int
     full: bool
@@ -136,7 +137,7 @@ async def measure(options: Options) -> Result:
         except TimeoutError:
             raise BenchError(f"broker: not done after {deadline:g} s") from None
     parameters: dict[str, Value] = {
-        "rate": RATE,
+        "rate": plan.rate,
         "messages": run.messages,
         "seconds without a broker": plan.seconds,
         "restarts": plan.restarts,
@@ -162,6 +163,7 @@ def _planned(options: Options) -> _Plan:
         options.bootstrap,
         options.stop,
         options.start,
+        options.rate or RATE,
         options.seconds or (FULL_SECONDS if full else SECONDS),
         options.restarts or (FULL_RESTARTS if full else RESTARTS),
         full,
@@ -172,7 +174,7 @@ async def _run(settings: Settings, plan: _Plan, options: Options, probed: list[f
     traffic = Traffic(f"broker-{uuid.uuid4().hex[:8]}", settings.carriers)
     rounds = plan.restarts + 1
     before = FILL if plan.full else 0
-    most = round(RATE * (WARM + plan.seconds + rounds * (CATCH_UP_WITHIN + UP[1] + 60.0)))
+    most = round(plan.rate * (WARM + plan.seconds + rounds * (CATCH_UP_WITHIN + UP[1] + 60.0)))
     fates = Fates(traffic.run, before + most)
     stop = asyncio.Event()
     async with Stage(settings, options.directory) as stage:
@@ -186,7 +188,7 @@ async def _run(settings: Settings, plan: _Plan, options: Options, probed: list[f
                 await fill(stage, traffic, following)
             begun = time.monotonic()
             offering = asyncio.create_task(
-                offer(traffic, stage.outlet, topic, most, RATE, stop, before), name="load"
+                offer(traffic, stage.outlet, topic, most, plan.rate, stop, before), name="load"
             )
             play = _Play(plan, stage, following, memory, before, begun, options)
             acting = asyncio.create_task(play.act(), name="broker")
@@ -312,7 +314,7 @@ class _Play:
 
     async def _caught_up(self, back: float) -> float:
         """Seconds since `back`."""
-        due = self._before + int((back - self._begun) * RATE)
+        due = self._before + int((back - self._begun) * self._plan.rate)
         fates = self._following.fates
         while fates.settled < due:
             waited = time.monotonic() - back

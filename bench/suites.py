@@ -81,7 +81,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=_rate,
         metavar="R",
-        help="messages a second; contract (220), without urgent ones then; crash (2000)",
+        help="messages a second; contract (220), without urgent ones then;"
+        " crash (2000); broker (500)",
     )
     parser.add_argument(
         "--repeats",

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bench.network import TUN
+from daemon.cli import main
 from tests.kafka.fixture import why_no_real_kafka
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,12 @@ def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
     )
 
 
+def usage(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command line that is refused says; here, as nothing of it is run."""
+    assert main(["bench", *arguments]) == 2
+    return capsys.readouterr().err
+
+
 def no_network() -> str:
     """Why a test cannot have a network of its own; empty when it can."""
     if os.geteuid():
@@ -59,7 +66,7 @@ AT_ONCE = {
     "contract": ("contract", "--seconds", "5", "--most", "3000"),
     "idle": ("idle", "--seconds", "2"),
     "failover": ("failover", "--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip"),
-    "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "500"),
+    "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "300"),
     "soak": ("soak", "--hours", "0.1", "--compress", "18"),
 }
 if not no_network():
@@ -86,7 +93,16 @@ def running(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
             assert made.returncode == 0, made.stderr.decode()
             address = made.stdout.decode()
             commands = ("--bootstrap", address.strip(), "--stop", stop, "--start", start)
-            suites["broker"] = ("broker", "--seconds", "5", "--restarts", "1", *commands)
+            suites["broker"] = (
+                "broker",
+                "--rate",
+                "200",
+                "--seconds",
+                "5",
+                "--restarts",
+                "1",
+                *commands,
+            )
             suites["takeover"] = ("takeover", "--kills", "1", "--bootstrap", kafka)
         for name, arguments in suites.items():
             directory = tmp_path_factory.mktemp(name)
@@ -139,7 +155,7 @@ def test_throughput_loses_nothing_and_measures_cpu_and_memory(tmp_path: Path) ->
     report = tmp_path / "report"
     done = bench(
         tmp_path,
-        *("throughput", "--seconds", "2", "--repeats", "1", "--most", "2000"),
+        *("throughput", "--seconds", "1", "--repeats", "1", "--most", "2000"),
         *("--protocols", "mixed", "--report", str(report), "--json"),
     )
     never = (
@@ -288,7 +304,7 @@ def test_crash_by_three_kills_loses_nothing_and_sends_nothing_twice_under_wait(
     shown = result(done, "crash", never)
     resend, wait, terms = shown["figures"]["runs"]
     assert [run["times"] for run in (resend, wait, terms)] == [3, 3, 2]
-    assert min(run["messages"] for run in (resend, wait, terms)) > 1000
+    assert min(run["messages"] for run in (resend, wait, terms)) > 300
     # The kills struck work, and what was in doubt was sent again: a run without proves nothing.
     assert resend["twice"] > 0
     targets = {target["name"]: target for target in shown["targets"]}
@@ -320,20 +336,6 @@ def test_soak_of_twenty_seconds_ends_every_message(running: dict[str, Run]) -> N
     # Twenty seconds cannot say whether memory grows, and do not.
     targets = {target["name"]: target for target in shown["targets"]}
     assert not targets["memory slope"]["met"]
-    assert list(directory.iterdir()) == []
-
-
-@pytest.mark.real_kafka
-def test_broker_that_is_stopped_and_restarted_costs_nothing(running: dict[str, Run]) -> None:
-    done, directory = ended(running, "broker")
-    shown = result(done, "broker", ("lost", "sent twice", "not delivered"))
-    away, restart = shown["figures"]["without a broker"]
-    assert away["seconds"] >= 5
-    # Reports came and could not be published: the daemon went on with what it had.
-    assert away["outbox records"] > 0
-    assert restart["caught up s"] >= 0
-    (messages,) = shown["figures"]["messages"]
-    assert messages["messages"] > 5000
     assert list(directory.iterdir()) == []
 
 
@@ -377,7 +379,7 @@ def test_contract_with_a_kafka_leaves_no_topics_there(tmp_path: Path, kafka: str
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": kafka})
-    done = bench(tmp_path, *CONTRACT, "--seconds", "3", "--bootstrap", kafka, "--json")
+    done = bench(tmp_path, *CONTRACT, "--seconds", "1", "--bootstrap", kafka, "--json")
     shown = result(done, "contract")
     assert shown["parameters"]["broker"] == f"Kafka at {kafka}"
     topics = admin.list_topics(timeout=10).topics
@@ -396,11 +398,9 @@ def test_people_get_the_machine_every_parameter_and_the_targets(tmp_path: Path) 
 
 @pytest.mark.parametrize("suite", ["compare", "nonsense"])
 def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
-    suite: str, tmp_path: Path
+    suite: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = bench(tmp_path, suite)
-    assert done.returncode == 2
-    error = done.stderr.decode()
+    error = usage(capsys, suite)
     assert suite in error
     for there_is in (
         *("contract", "throughput", "peers", "failover", "crash", "broker", "takeover", "soak"),
@@ -426,11 +426,9 @@ def test_a_suite_that_does_not_exist_is_a_usage_error_that_lists_those_that_do(
     ],
 )
 def test_a_value_out_of_range_is_a_usage_error_that_says_what_is_allowed(
-    arguments: list[str], tmp_path: Path
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = bench(tmp_path, *arguments)
-    assert done.returncode == 2
-    assert "allowed" in done.stderr.decode()
+    assert "allowed" in usage(capsys, *arguments)
 
 
 def test_a_kafka_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
@@ -439,3 +437,18 @@ def test_a_kafka_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     lines = [line for line in done.stderr.decode().splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert "127.0.0.1:1" in lines[0]
+
+
+# The longest of those that run all at once is awaited last, when the rest has been looked at.
+@pytest.mark.real_kafka
+def test_broker_that_is_stopped_and_restarted_costs_nothing(running: dict[str, Run]) -> None:
+    done, directory = ended(running, "broker")
+    shown = result(done, "broker", ("lost", "sent twice", "not delivered"))
+    away, restart = shown["figures"]["without a broker"]
+    assert away["seconds"] >= 5
+    # Reports came and could not be published: the daemon went on with what it had.
+    assert away["outbox records"] > 0
+    assert restart["caught up s"] >= 0
+    (messages,) = shown["figures"]["messages"]
+    assert messages["messages"] > 2000
+    assert list(directory.iterdir()) == []

@@ -26,7 +26,7 @@ NO_JOB_IS_LOST = (
         "6.1 an offset moves only past the oldest open record",
         Edit(
             "daemon.offsets:Offsets.moved",
-            "next(iter(held)) if held else self._next.get(place)",
+            "self._next.get(place) if held is None else held[0]",
             "self._next.get(place)",
         ),
         by=(

@@ -211,7 +211,7 @@ class Account:
 
     def at_its_pace(self, now: float) -> bool:
         """Whether it writes as much as it may: what waits here waits for the account alone."""
-        return self.pacer.next_at(now) > now
+        return not self.pacer.idle(now)
 
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:

@@ -118,6 +118,11 @@ class Pacer:
             at = max(at, wrote_at + 1.0)
         return at
 
+    def idle(self, now: float) -> bool:
+        """Whether less is written than may be: all that may be saved up is."""
+        self._refill(now)
+        return self._tokens >= self._burst
+
     def change(self, rate: float, lowest: float) -> None:
         """Another rate from now on; what was cut is whole again."""
         self.rate = self.pace = rate

@@ -205,3 +205,12 @@ def test_no_list_is_larger_than_a_second_of_the_pace_as_it_is() -> None:
     pacer.slowed(30.0, 1.0)
     assert pacer.largest == 30
     assert Pacer(0.5, 0.1, 0.0).largest == 1
+
+
+def test_it_is_idle_when_it_could_have_written_more_than_was_written() -> None:
+    pacer = Pacer(rate=100, lowest=10, now=0.0)
+    assert not pacer.idle(0.01)
+    assert pacer.idle(1.0)
+    pacer.take(1, 1.0)
+    assert not pacer.idle(1.0)
+    assert pacer.idle(1.011)

@@ -327,13 +327,31 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
         by=f"{ENGINE}test_waiting.py::test_what_is_parked_survives_a_crash_and_goes_out_once",
     ),
     breaks(
-        "6.3 the jobs of others are taken past a backlog",
+        "6.3 the jobs of others are taken past a backlog of an account at its rate",
+        Edit(
+            "daemon.intake:Intake._ours",
+            "if serving is not None and not accounts[serving].at_its_pace(now):",
+            "if serving is not None:",
+        ),
+        by=f"{ENGINE}test_intake.py::test_a_backlog_of_an_account_at_its_rate_does_not_delay_the_jobs_of_others",
+    ),
+    breaks(
+        "6.3 the jobs of others are taken past a backlog that drains",
         Edit(
             "daemon.intake:Intake._make_room",
-            "if drained <= 0 or size / drained * (now - at) > SOON:",
+            "if now >= began + HUNGRY_AFTER and self._hungry(now):",
             "if False:",
         ),
-        by=f"{ENGINE}test_intake.py::test_a_backlog_of_an_account_that_is_down_does_not_delay_the_jobs_of_others",
+        by=f"{ENGINE}test_intake.py::test_a_backlog_of_a_slow_gateway_does_not_delay_the_jobs_of_others",
+    ),
+    breaks(
+        "6.3 jobs are taken past a backlog that does not drain",
+        Edit(
+            "daemon.intake:Intake._make_room",
+            "if drained <= 0 or left / drained * (now - at) > SOON:",
+            "if False:",
+        ),
+        by=f"{ENGINE}test_intake.py::test_what_comes_behind_a_gateway_that_does_not_answer_is_taken_all_the_same",
     ),
     breaks(
         "6.3 memory is bounded whatever waits",

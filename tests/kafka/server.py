@@ -143,6 +143,7 @@ class KafkaServer:
         if process is None:
             return
         process.send_signal(how)
+        process.send_signal(signal.SIGCONT)  # one that was frozen would not hear it
         try:
             process.wait(STOP_WITHIN)
         except subprocess.TimeoutExpired:

@@ -259,10 +259,13 @@ async def test_a_terminal_is_shown_colours_again_and_again(quiet: Whole) -> None
     try:
         await until(often, 10.0, lambda: shown)
         watch.send_signal(signal.SIGINT)
-        assert await watch.wait() == 130
+        assert await asyncio.wait_for(watch.wait(), 10.0) == 130
         with suppress(BlockingIOError, OSError):
             shown += os.read(ours, 1 << 16)
     finally:
+        if watch.returncode is None:
+            watch.kill()
+            await watch.wait()
         os.close(ours)
     assert shown.startswith(b"\x1b[?1049h")
     assert shown.endswith(b"\x1b[?1049l")

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-REDELIVER_AFTER = 0.8
+REDELIVER_AFTER = 3.0
 """Seconds without an answer after which a Deliver is sent again, on whatever is connected."""
 
 
@@ -40,6 +41,42 @@ def gsm(octets: bytes) -> str:
         else:
             found.append(GSM[octet])
     return "".join(found)
+
+
+class Pulse:
+    """Whether this process was running: what comes while it was not is seen only after that."""
+
+    EVERY = 0.02
+
+    def __init__(self) -> None:
+        self._stalls: list[tuple[float, float]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._beat())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(self.EVERY)
+            now = time.monotonic()
+            if now - last > 2 * self.EVERY:
+                self._stalls.append((last, now))
+            last = now
+
+    def earliest(self, at: float) -> float:
+        """When that which was seen at that time may have come."""
+        stalls = self._stalls
+        place = bisect_left(stalls, (at - self.EVERY, 0.0)) - 1
+        for began, ended in stalls[max(0, place) : place + 3]:
+            if began <= at <= ended + self.EVERY:
+                return began
+        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +195,7 @@ class Carrier:
         self.logins: list[Login] = []
         self.faults: list[str] = []
         self.nodes: list[Gateway] = []
+        self.pulse = Pulse()
         self._scripts: dict[str, list[Answer]] = {}
         self._taken = defaultdict[str, int](int)
         self._ids = 0
@@ -183,11 +221,12 @@ class Carrier:
         return [submit for submit in self.submits if number in map(national, submit.to)]
 
     def busiest_second(self, since: float = 0.0) -> int:
-        """The most destinations that came in any one second."""
-        times = [s.at for s in self.submits if s.at >= since for _ in s.to]
+        """The most destinations that came in any one second, of what is certain."""
+        seen = [s for s in self.submits if s.at >= since for _ in s.to]
+        times = [self.pulse.earliest(s.at) for s in seen]
         first, most = 0, 0
-        for last, at in enumerate(times):
-            while times[first] <= at - 1.0:
+        for last, submit in enumerate(seen):
+            while times[first] <= submit.at - 1.0:
                 first += 1
             most = max(most, last - first + 1)
         return most

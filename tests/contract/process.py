@@ -25,9 +25,11 @@ TOPICS = {"reports": "sms.reports", "inbound": "sms.inbound", "dead": "sms.dead"
 JOBS, URGENT = "sms.jobs", "sms.jobs.urgent"
 FINAL = frozenset({"delivered", "undelivered", "rejected", "expired"})
 REPORTED = ("delivered", "undelivered")
+PATIENCE = 30.0
+"""Seconds until what must come, and will, is given up: a busy machine has its slow ones."""
 
 
-async def until(condition: Callable[[], Any], within: float, what: object = "") -> Any:
+async def until(condition: Callable[[], Any], within: float = PATIENCE, what: object = "") -> Any:
     """What the condition gave when it held; an error that names `what` when it never did."""
     deadline = time.monotonic() + within
     while True:
@@ -54,7 +56,7 @@ class Ended:
 
 
 async def command(
-    *arguments: str, stdin: bytes = b"", within: float = 20.0, env: dict[str, str] | None = None
+    *arguments: str, stdin: bytes = b"", within: float = 60.0, env: dict[str, str] | None = None
 ) -> Ended:
     """Runs one command of `carrierd` to its end."""
     process = await asyncio.create_subprocess_exec(
@@ -135,7 +137,7 @@ class Daemon:
             self.process = await asyncio.create_subprocess_exec(
                 *COMMAND, "run", "--config", str(self.file), cwd=ROOT, stdout=log, stderr=log
             )
-        await self._until_answer("/readyz" if ready else "/healthz", 30.0)
+        await self._until_answer("/readyz" if ready else "/healthz", 2 * PATIENCE)
 
     async def _until_answer(self, path: str, within: float) -> None:
         deadline = time.monotonic() + within
@@ -154,7 +156,7 @@ class Daemon:
             await asyncio.sleep(0.02)
         raise AssertionError(f"{path}: {last}\n{self.log.read_text()[-4000:]}")
 
-    async def signal(self, number: int = signal.SIGTERM, within: float = 15.0) -> int:
+    async def signal(self, number: int = signal.SIGTERM, within: float = PATIENCE) -> int:
         """The exit status it ends with."""
         assert self.process is not None
         if self.process.returncode is None:
@@ -190,7 +192,7 @@ class Daemon:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(PATIENCE):
                 answer = await reader.read()
         finally:
             writer.close()
@@ -222,7 +224,9 @@ class Daemon:
         samples = (await self.metrics()).get(name, {})
         return sum(value for key, value in samples.items() if wanted <= set(key))
 
-    async def reads(self, name: str, wanted: float, within: float = 8.0, **labels: str) -> None:
+    async def reads(
+        self, name: str, wanted: float, within: float = PATIENCE, **labels: str
+    ) -> None:
         """Until the metric is as wanted."""
         found = -1.0
         try:
@@ -233,7 +237,9 @@ class Daemon:
         except TimeoutError:
             raise AssertionError(f"{name}{labels} is {found}, not {wanted}") from None
 
-    async def exceeds(self, name: str, least: float, within: float = 8.0, **labels: str) -> None:
+    async def exceeds(
+        self, name: str, least: float, within: float = PATIENCE, **labels: str
+    ) -> None:
         """Until the metric is above that."""
         try:
             async with asyncio.timeout(within):
@@ -283,7 +289,7 @@ class Daemon:
     def events(self, message: str) -> list[dict[str, Any]]:
         return [p.value for p in self.published["reports"] if p.value["message"] == message]
 
-    async def final(self, message: str, within: float = 5.0) -> dict[str, Any]:
+    async def final(self, message: str, within: float = PATIENCE) -> dict[str, Any]:
         found: dict[str, Any] = await until(
             lambda: next((e for e in self.events(message) if e["final"]), None),
             within,
@@ -302,7 +308,7 @@ class Daemon:
             states.insert(-1, "accepted")
         return states
 
-    async def state(self, message: str, state: str, within: float = 5.0) -> dict[str, Any]:
+    async def state(self, message: str, state: str, within: float = PATIENCE) -> dict[str, Any]:
         """The event; for "accepted" the one of its report will do."""
         wanted = (state, *REPORTED) if state == "accepted" else (state,)
         found: dict[str, Any] = await until(

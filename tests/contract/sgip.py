@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .gateways import Carrier, Connection, Gateway, Login, Report, Submit
+from .process import PATIENCE
 
 BIND, UNBIND, SUBMIT, DELIVER, REPORT = 1, 2, 3, 4, 5
 RESPONSE = 0x80000000
@@ -50,7 +51,7 @@ class Caller:
         words = own_sequence(self._counter) if sequence is None else sequence
         self.writer.write(head(len(body), command, words) + body)
         try:
-            async with asyncio.timeout(3.0):
+            async with asyncio.timeout(PATIENCE):
                 frame = await self.frame()
         except (asyncio.IncompleteReadError, ConnectionError):
             return -1
@@ -62,7 +63,7 @@ class Caller:
         size = await self.reader.readexactly(4)
         return size + await self.reader.readexactly(int.from_bytes(size, "big") - 4)
 
-    async def closed(self, within: float = 2.0) -> bool:
+    async def closed(self, within: float = PATIENCE) -> bool:
         try:
             async with asyncio.timeout(within):
                 return await self.reader.read(1) == b""

@@ -44,9 +44,7 @@ async def rough(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         uncertain={"hold": 0.5},
     ) as opened:
         await down.gateway.stop()
-        await until(
-            lambda: all(a.gateway.bound for n, a in opened.accounts.items() if n != "down"), 5.0
-        )
+        await until(lambda: all(a.gateway.bound for n, a in opened.accounts.items() if n != "down"))
         yield opened
         await scene.end()
 
@@ -72,8 +70,8 @@ async def test_what_can_never_be_written_is_expired_within_report_within(rough: 
     one = job(number(), account="down")
     began = time.monotonic()
     await rough.daemon.send(one)
-    last = await rough.daemon.final(f"{one['id']}/0", 8.0)
-    assert 1.9 <= time.monotonic() - began <= 4.5
+    last = await rough.daemon.final(f"{one['id']}/0")
+    assert 1.9 <= time.monotonic() - began <= 6.0
     assert (last["state"], last["stage"]) == ("expired", "gate")
     assert last["code"] == "LOCAL:QUEUE_EXPIRED"
     assert (last["node"], last["carrier_ids"]) == (None, [])
@@ -84,7 +82,7 @@ async def test_a_job_that_names_its_account_waits_for_it(rough: World) -> None:
     """And expires there, though the route has others."""
     one = job(number(), account="down", expires_at=soon(1.0))
     await rough.daemon.send(one)
-    last = await rough.daemon.final(f"{one['id']}/0", 4.0)
+    last = await rough.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["code"]) == ("expired", "LOCAL:QUEUE_EXPIRED")
     assert rough.mobile.far.to(one["to"]) == []
 
@@ -93,9 +91,9 @@ async def test_a_job_that_names_its_account_waits_for_it(rough: World) -> None:
 async def test_throttling_goes_on_until_the_message_expires(rough: World) -> None:
     to = number("telecom")
     rough.telecom.far.on(to, refused(1))
-    one = job(to, expires_at=soon(1.5))
+    one = job(to, expires_at=soon(3.0))
     await rough.daemon.send(one)
-    last = await rough.daemon.final(f"{one['id']}/0", 6.0)
+    last = await rough.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["code"]) == ("expired", "LOCAL:QUEUE_EXPIRED")
     seen = len(rough.telecom.far.to(to))
     assert seen >= 3
@@ -134,7 +132,7 @@ async def test_a_part_throttled_after_others_were_taken_completes(
     rough.accounts[account].far.on(to, Answer(), refused(code), Answer())
     one = job(to, LONG)
     await rough.daemon.send(one)
-    last = await rough.daemon.final(f"{one['id']}/0", 8.0)
+    last = await rough.daemon.final(f"{one['id']}/0")
     submits = rough.accounts[account].far.to(to)
     assert (last["state"], last["attempts"], len(submits)) == ("delivered", 1, 4)
     assert len({s.reference for s in submits}) == 1
@@ -163,7 +161,7 @@ async def test_a_refused_long_message_does_not_hold_up_the_next(rough: World) ->
     rough.one.far.on(to, refused(13))
     long, following = job(to, LONG, account="one"), job(number(), account="one")
     await rough.daemon.send(long, following)
-    last = await rough.daemon.final(f"{following['id']}/0", 2.0)
+    last = await rough.daemon.final(f"{following['id']}/0")
     assert last["state"] == "delivered"
 
 
@@ -203,17 +201,17 @@ ODD = {
 @pytest.mark.parametrize("what", GARBAGE)
 async def test_a_stream_that_is_lost_is_closed_and_opened_again(rough: World, what: str) -> None:
     gateway = rough.noisy.gateway
-    (connection,) = await until(lambda: gateway.bound, 5.0, "a bind")
+    (connection,) = await until(lambda: gateway.bound, what="a bind")
     connection.send(GARBAGE[what])
-    await until(lambda: connection.closed, 3.0, "the end of the connection")
-    await until(lambda: gateway.bound, 6.0, "a new connection")
+    await until(lambda: connection.closed, what="the end of the connection")
+    await until(lambda: gateway.bound, what="a new connection")
     await works(rough, "noisy")
 
 
 @pytest.mark.parametrize("what", ODD)
 async def test_an_odd_pdu_disturbs_nothing(rough: World, what: str) -> None:
     gateway = rough.noisy.gateway
-    (connection,) = await until(lambda: gateway.bound, 6.0, "a bind")
+    (connection,) = await until(lambda: gateway.bound, what="a bind")
     known = len(rough.noisy.far.faults)
     connection.send(ODD[what])
     await works(rough, "noisy")
@@ -242,7 +240,7 @@ async def test_octets_may_come_one_by_one(rough: World) -> None:
     one = job(number(), account="noisy")
     await rough.daemon.send(one)
     for _ in range(2):  # the answer, then the report
-        await until(lambda: waiting, 3.0, "something to say")
+        await until(lambda: waiting, what="something to say")
         for octet in waiting.pop(0):
             connection.writer.write(bytes([octet]))
             await connection.writer.drain()
@@ -263,12 +261,12 @@ async def test_the_gateway_may_test_the_link_and_say_goodbye(rough: World) -> No
 
     gateway.frame = listen
     connection.send(struct.pack(">III", 12, 8, 77))
-    await until(lambda: 0x80000008 in heard, 2.0, "an answer to the link test")
+    await until(lambda: 0x80000008 in heard, what="an answer to the link test")
     connection.send(struct.pack(">III", 12, 2, 78))
-    await until(lambda: 0x80000002 in heard, 2.0, "an answer to the goodbye")
+    await until(lambda: 0x80000002 in heard, what="an answer to the goodbye")
     connection.close()
     gateway.frame = usual
-    await until(lambda: gateway.bound and gateway.bound[0] is not connection, 6.0, "a new bind")
+    await until(lambda: gateway.bound and gateway.bound[0] is not connection, what="a new bind")
     await works(rough, "noisy")
 
 
@@ -283,7 +281,7 @@ async def test_a_report_that_was_answered_survives_a_kill(tmp_path: Path) -> Non
             await w.daemon.state(f"{one['id']}/0", "accepted")
         account.gateway.report(account.far.submits[0], Report())
         other.gateway.report(other.far.submits[0], Report())
-        await until(lambda: account.gateway.deliver_answers and other.gateway.deliver_answers, 3.0)
+        await until(lambda: account.gateway.deliver_answers and other.gateway.deliver_answers)
         await w.daemon.kill()
         await w.daemon.start()
         for one in jobs:
@@ -299,9 +297,9 @@ async def test_a_report_before_its_answer_survives_a_kill(tmp_path: Path) -> Non
         account.far.on(to, SILENT)
         one = job(to)
         await w.daemon.send(one)
-        (submit,) = await until(lambda: account.far.to(to), 3.0)
+        (submit,) = await until(lambda: account.far.to(to))
         account.gateway.report(submit, Report())
-        await until(lambda: account.gateway.deliver_answers, 3.0)
+        await until(lambda: account.gateway.deliver_answers)
         await w.daemon.kill()
         await w.daemon.start()
         assert (await w.daemon.final(f"{one['id']}/0"))["state"] == "delivered"
@@ -315,7 +313,7 @@ async def test_an_inbound_message_that_was_answered_survives_a_kill(tmp_path: Pa
         await account.gateway.inbound("13900000001", account.far.access_number, b"\0A")
         await w.daemon.kill()
         await w.daemon.start()
-        await until(lambda: w.daemon.published["inbound"], 3.0, "the inbound message")
+        await until(lambda: w.daemon.published["inbound"], what="the inbound message")
 
 
 @alone()
@@ -331,7 +329,7 @@ async def test_a_reload_takes_new_accounts_and_rates(tmp_path: Path) -> None:
             kept = account.gateway.bound[0]
             rewrite(w.daemon)
             w.daemon.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
-            await until(lambda: fresh.gateway.bound, 5.0, "the new account's bind")
+            await until(lambda: fresh.gateway.bound, what="the new account's bind")
             one = job(number("telecom"))
             await w.daemon.send(one)
             assert (await w.daemon.final(f"{one['id']}/0"))["account"] == "t"

@@ -19,14 +19,14 @@ CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replies(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """Parts are waited for one and a half seconds."""
+    """Parts are waited for a little longer than it takes until all have come."""
     async with world(
         tmp_path_factory.mktemp("inbound"),
         Account("mobile", "cmpp", "mobile"),
         Account("unicom", "sgip", "unicom"),
         Account("telecom", "smgp", "telecom"),
         Account("broadnet", "smpp", "broadnet"),
-        daemon={"join_within": 1.5},
+        daemon={"join_within": 3.0},
     ) as opened:
         yield opened
 
@@ -35,7 +35,7 @@ async def published(world: World, who: str, count: int = 1) -> list[dict[str, An
     def found() -> list[dict[str, Any]]:
         return [p.value for p in world.daemon.published["inbound"] if p.value["from"] == who]
 
-    await until(lambda: len(found()) >= count, 5.0, f"{count} from {who}")
+    await until(lambda: len(found()) >= count, what=f"{count} from {who}")
     await asyncio.sleep(0.2)
     assert len(found()) == count
     return found()

@@ -130,7 +130,8 @@ async def test_everything_is_counted_where_it_belongs(four: World) -> None:
     stranger = far.to(jobs[0]["to"])[0]
     known, stranger.ident = stranger.ident, b"\x12\x34\x56\x78\x9a\xbc\xde\xf0"
     four.mobile.gateway.report(stranger, Report(), to="13700000000")
-    await asyncio.sleep(2.4)
+    unmatched = names.index(("carrierd_reports_unmatched_total", {"account": "mobile"}))
+    await four.daemon.reads(names[unmatched][0], before[unmatched] + 1, account="mobile")
     stranger.ident = known
     after = [await metric(name, **labels) for name, labels in names]
     counts = {
@@ -167,15 +168,13 @@ async def test_gauges_show_what_is_now(tmp_path: Path) -> None:
         "m", "cmpp", "mobile", rate=50, window=4, answer_within=4.0, node_keys=[{"binds": 2}]
     )
     async with world(tmp_path, account, uncertain={"hold": 30.0}) as w:
-        await until(lambda: len(account.gateway.bound) == 2, 3.0)
-        await asyncio.sleep(0.1)
         metric = w.daemon.metric
-        assert await metric("carrierd_bind_up", account="m", node="m-1") == 2
+        await w.daemon.reads("carrierd_bind_up", 2, account="m", node="m-1")
         assert await metric("carrierd_rate_limit", account="m") == 50
         account.far.default = Answer(after=3.5)  # time enough to look at full windows
         jobs = [job(number()) for _ in range(40)]
         await w.daemon.send(*jobs)
-        await until(lambda: len(account.far.submits) == 8, 10.0)
+        await until(lambda: len(account.far.submits) == 8)
         await w.daemon.reads("carrierd_window_in_use", 8, account="m", node="m-1")
         assert 25 <= await metric("carrierd_waiting", account="m") <= 40
         await w.daemon.exceeds("carrierd_blocked_seconds_total", 0, account="m", reason="window")
@@ -193,7 +192,7 @@ async def test_gauges_show_what_is_now(tmp_path: Path) -> None:
             }  # fmt: skip
             assert (bind["window"], bind["window_in_use"]) == (4, 4)
         account.far.default = SILENT
-        await until(lambda: w.daemon.published["reports"], 10.0)
+        await until(lambda: w.daemon.published["reports"])
         doubt = job(number())
         await w.daemon.send(doubt)
         await w.daemon.exceeds("carrierd_uncertain", 0, 20.0, account="m")
@@ -206,13 +205,11 @@ async def test_readiness_says_which_carrier_has_no_account(tmp_path: Path) -> No
         assert (await w.daemon.get("/healthz"))[0] == 200
         assert (await w.daemon.get("/readyz"))[0] == 200
         await telecom.gateway.stop()
-        await until(lambda: not telecom.gateway.connections, 2.0)
-        await asyncio.sleep(0.2)
+        await w.daemon.reads("carrierd_bind_up", 0, account="t")
         code, body = await w.daemon.get("/readyz")
         assert code == 503
         assert "telecom" in body
         assert (await w.daemon.get("/healthz"))[0] == 200
-        assert await w.daemon.metric("carrierd_bind_up", account="t") == 0
         stuck = job(number("telecom"))
         await w.daemon.send(stuck)
         await w.daemon.exceeds("carrierd_blocked_seconds_total", 0, account="t")
@@ -229,12 +226,12 @@ async def test_readiness_says_which_carrier_has_no_account(tmp_path: Path) -> No
         assert shown["why"]
         assert shown["nodes"][0]["binds"][0]["last_error"]
         await telecom.gateway.start()
-        assert (await w.daemon.final(f"{stuck['id']}/0", 10.0))["state"] == "delivered"
+        assert (await w.daemon.final(f"{stuck['id']}/0"))["state"] == "delivered"
 
 
 async def test_the_lag_is_what_is_behind(four: World) -> None:
     await delivered(four)
-    async with asyncio.timeout(6.0):
+    async with asyncio.timeout(30.0):
         while await four.daemon.metric("carrierd_broker_lag", topic="sms.jobs"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     found = (await four.daemon.metrics())["carrierd_broker_lag"]

@@ -156,7 +156,7 @@ async def test_a_refusal_is_rejected_at_once_and_once(
     four.accounts[carrier].far.on(to, refused(result))
     one = job(to)
     await four.daemon.send(one)
-    last = await four.daemon.final(f"{one['id']}/0", within=2.0)
+    last = await four.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["stage"]) == ("rejected", "submit")
     assert (last["code"], last["cause"]) == (code, cause)
     await settle()
@@ -178,7 +178,7 @@ async def test_a_throttle_answer_is_sent_again_under_the_same_attempt(
     four.accounts[carrier].far.on(to, refused(result), refused(result), Answer())
     one = job(to)
     await four.daemon.send(one)
-    last = await four.daemon.final(f"{one['id']}/0", within=15.0)
+    last = await four.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["attempts"], last["bill_units"]) == ("delivered", 1, 1)
     submits = four.accounts[carrier].far.to(to)
     assert len(submits) == 3
@@ -191,7 +191,7 @@ async def test_a_throttled_message_is_tried_more_than_three_times(four: World) -
     four.mobile.far.on(to, *[refused(8)] * 5, Answer())
     one = job(to)
     await four.daemon.send(one)
-    last = await four.daemon.final(f"{one['id']}/0", within=30.0)
+    last = await four.daemon.final(f"{one['id']}/0")
     assert last["state"] == "delivered"
 
 
@@ -206,7 +206,7 @@ async def test_a_retryable_answer_goes_again_at_most_three_times(
     four.accounts[carrier].far.on(to, refused(result))
     one = job(to)
     await four.daemon.send(one)
-    last = await four.daemon.final(f"{one['id']}/0", within=30.0)
+    last = await four.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["stage"], last["code"]) == ("rejected", "submit", str(result))
     assert last["cause"] == "route"
     assert len(four.accounts[carrier].far.to(to)) == 4
@@ -218,7 +218,7 @@ async def test_a_retryable_answer_can_turn_out_well(four: World) -> None:
     four.mobile.far.on(to, refused(9), Answer())
     one = job(to)
     await four.daemon.send(one)
-    last = await four.daemon.final(f"{one['id']}/0", within=20.0)
+    last = await four.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["attempts"]) == ("delivered", 1)
 
 
@@ -280,7 +280,7 @@ async def test_a_second_report_gives_no_second_event(four: World) -> None:
     one = job(to)
     await four.daemon.send(one)
     await four.daemon.final(f"{one['id']}/0")
-    await until(lambda: len(four.mobile.gateway.deliver_answers) >= 3, 2.0)
+    await until(lambda: len(four.mobile.gateway.deliver_answers) >= 3)
     await settle()
     assert states(four, f"{one['id']}/0") == ["accepted", "delivered"]
     assert set(four.mobile.gateway.deliver_answers) == {0}
@@ -384,7 +384,7 @@ async def test_messages_of_a_job_are_numbered_with_the_bad_ones_counted(four: Wo
 @scene()
 async def test_a_lost_answer_makes_uncertain_then_delivered_by_the_report(four: World) -> None:
     to = number("telecom")
-    four.telecom.far.on(to, Answer(result=None, reports=(Report(after=0.8),)))
+    four.telecom.far.on(to, Answer(result=None, reports=(Report(after=4.0),)))
     one = job(to)
     await four.daemon.send(one)
     doubt = await four.daemon.state(f"{one['id']}/0", "uncertain")

@@ -46,7 +46,7 @@ async def quirks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
         Account("hex", "smpp", "broadnet", report_id="hex"),
         Account("dec", "smpp", "broadnet", report_id="decimal"),
         Account("text", "smpp", "broadnet", report_id="text"),
-        Account("lively", "cmpp", "mobile", keepalive=0.5),
+        Account("lively", "cmpp", "mobile", keepalive=0.5, answer_within=1.0),
         Account("t-lively", "smgp", "telecom", keepalive=0.5),
         Account("p-lively", "smpp", "broadnet", keepalive=0.5),
         Account("limited", "cmpp", "mobile", max_binds=3, node_keys=[{"binds": 2}, {"binds": 2}]),
@@ -54,7 +54,7 @@ async def quirks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
         Account("s64", "sgip", "unicom", udhi=64, service_id="SVC"),
         ready=False,
     ) as opened:
-        await until(lambda: all(a.gateway.bound for a in opened.accounts.values()), 5.0, "binds")
+        await until(lambda: all(a.gateway.bound for a in opened.accounts.values()), what="binds")
         yield opened
 
 
@@ -120,7 +120,7 @@ async def test_throttle_codes_add_to_the_usual_ones(quirks: World) -> None:
         quirks.accounts["slow"].far.on(to, refused(code), Answer())
         one = job(to, account="slow")
         await quirks.daemon.send(one)
-        last = await quirks.daemon.final(f"{one['id']}/0", within=8.0)
+        last = await quirks.daemon.final(f"{one['id']}/0")
         assert (last["state"], last["attempts"]) == ("delivered", 1)
 
 
@@ -198,9 +198,10 @@ async def test_login_stamps_are_of_the_configured_zone(quirks: World) -> None:
 async def test_a_silent_link_is_tested(quirks: World, account: str) -> None:
     gateway = quirks.accounts[account].gateway
     before = len(gateway.keepalives)
-    await until(lambda: len(gateway.keepalives) >= before + 2, 3.0, "keepalives")
-    gaps = [b - a for a, b in zip(gateway.keepalives, gateway.keepalives[1:], strict=False)]
-    assert min(gaps[-2:] or gaps) >= 0.4
+    await until(lambda: len(gateway.keepalives) >= before + 2, what="keepalives")
+    # Each is seen as late as it may be, so that only all of them say how far they are apart.
+    tests = gateway.keepalives
+    assert (tests[-1] - tests[0]) / (len(tests) - 1) >= 0.4
 
 
 async def test_a_link_that_answers_no_test_is_closed(quirks: World) -> None:
@@ -208,15 +209,15 @@ async def test_a_link_that_answers_no_test_is_closed(quirks: World) -> None:
     (connection,) = gateway.bound
     gateway.frozen = True
     began = time.monotonic()
-    await until(lambda: connection.closed, 3.0, "the end of the connection")
-    assert connection.closed - began <= 0.5 + 0.6 + 0.5
+    await until(lambda: connection.closed, what="the end of the connection")
+    assert connection.closed - began <= 0.5 + 1.0 + 2.0
     gateway.frozen = False
-    await until(lambda: gateway.bound, 4.0, "a new connection")
+    await until(lambda: gateway.bound, what="a new connection")
 
 
 async def test_more_binds_than_allowed_are_not_made(quirks: World) -> None:
     nodes = quirks.accounts["limited"].gateways
-    await until(lambda: sum(len(g.bound) for g in nodes) == 3, 3.0)
+    await until(lambda: sum(len(g.bound) for g in nodes) == 3)
     await asyncio.sleep(0.3)
     assert sum(len(g.connections) for g in nodes) == 3
     assert all(g.bound for g in nodes)
@@ -228,7 +229,7 @@ async def test_the_local_address_is_the_source(quirks: World) -> None:
 
 @alone()
 async def test_on_uncertain_of_the_configuration_is_wait(tmp_path: Path) -> None:
-    account = Account("m", "cmpp", "mobile", answer_within=0.4, report_within=2.5)
+    account = Account("m", "cmpp", "mobile", answer_within=1.0, report_within=4.0)
     async with world(tmp_path, account, uncertain={"hold": 0.3, "then": "wait"}) as w:
         quiet, loud = number(), number()
         account.far.on(quiet, SILENT)
@@ -236,7 +237,7 @@ async def test_on_uncertain_of_the_configuration_is_wait(tmp_path: Path) -> None
         jobs = [job(quiet), job(loud, on_uncertain="resend")]
         await w.daemon.send(*jobs)
         assert (await w.daemon.final(f"{jobs[1]['id']}/0"))["attempts"] == 2
-        last = await w.daemon.final(f"{jobs[0]['id']}/0", within=5.0)
+        last = await w.daemon.final(f"{jobs[0]['id']}/0")
         assert (last["state"], last["code"]) == ("expired", "LOCAL:NO_RESP")
         assert len(account.far.to(quiet)) == 1
 
@@ -286,13 +287,13 @@ async def test_an_id_is_forgotten_after_its_time(tmp_path: Path) -> None:
         await w.daemon.final(f"{one['id']}/0")
         await asyncio.sleep(3.0)
         await w.daemon.send({**one, "text": "other"})
-        await until(lambda: len(account.far.to(one["to"])) == 2, 3.0, "the id's second use")
+        await until(lambda: len(account.far.to(one["to"])) == 2, what="the id's second use")
         assert w.daemon.published["dead"] == []
 
 
 @alone()
 async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
-    first = Account("first", "cmpp", "mobile", answer_within=0.4)
+    first = Account("first", "cmpp", "mobile")
     second = Account("second", "cmpp", "mobile")
     routes = {"mobile": ["first", "second"], "default": ["second"], "telecom": []}
     async with world(tmp_path, first, second, routes=routes) as w:
@@ -304,13 +305,12 @@ async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
         last = await w.daemon.final(f"{nowhere['id']}/0")
         assert (last["state"], last["code"]) == ("rejected", "LOCAL:NO_ROUTE")
         await first.gateway.stop()
-        await until(lambda: not first.gateway.connections, 2.0)
-        await asyncio.sleep(0.1)
+        await w.daemon.reads("carrierd_bind_up", 0, account="first")
         other = job(number())
         await w.daemon.send(other)
         assert (await w.daemon.final(f"{other['id']}/0"))["account"] == "second"
         await second.gateway.stop()
-        await asyncio.sleep(0.1)
+        await w.daemon.reads("carrierd_bind_up", 0, account="second")
         waiting = job(number())
         await w.daemon.send(waiting)
         await asyncio.sleep(0.5)
@@ -318,10 +318,10 @@ async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
         code, body = await w.daemon.get("/readyz")
         assert (code, "mobile" in body) == (503, True)
         await second.gateway.start()
-        last = await w.daemon.final(f"{waiting['id']}/0", within=8.0)
+        last = await w.daemon.final(f"{waiting['id']}/0")
         assert last["account"] == "second"
         await first.gateway.start()
-        await until(lambda: first.gateway.bound, 10.0, "the first again")
+        await w.daemon.reads("carrierd_bind_up", 1, account="first")
         again = job(number())
         await w.daemon.send(again)
         assert (await w.daemon.final(f"{again['id']}/0"))["account"] == "first"
@@ -329,16 +329,16 @@ async def test_routes_are_followed_in_order(tmp_path: Path) -> None:
 
 @alone()
 async def test_a_waiting_message_follows_the_route_when_its_account_goes(tmp_path: Path) -> None:
-    first = Account("first", "cmpp", "mobile", rate=5, answer_within=1.0)
+    first = Account("first", "cmpp", "mobile", rate=5)
     second = Account("second", "cmpp", "mobile")
     async with world(tmp_path, first, second, routes={"mobile": ["first", "second"]}) as w:
         jobs = [job(number()) for _ in range(40)]
         await w.daemon.send(*jobs)
-        await until(lambda: len(first.far.submits) >= 3, 3.0)
+        await until(lambda: len(first.far.submits) >= 3)
         assert second.far.submits == []
         await first.gateway.stop()
         for one in jobs:
-            await w.daemon.state(f"{one['id']}/0", "accepted", within=6.0)
+            await w.daemon.state(f"{one['id']}/0", "accepted")
         written = len(first.far.submits)
         assert len(second.far.submits) == 40 - written
 
@@ -351,7 +351,7 @@ async def test_a_spent_rate_is_still_usable(tmp_path: Path) -> None:
         jobs = [job(number()) for _ in range(15)]
         await w.daemon.send(*jobs)
         for one in jobs:
-            await w.daemon.final(f"{one['id']}/0", within=6.0)
+            await w.daemon.final(f"{one['id']}/0")
         assert second.far.submits == []
 
 
@@ -360,7 +360,7 @@ async def test_refused_credentials_stop_the_bind(tmp_path: Path) -> None:
     account, other = Account("m", "cmpp", "mobile"), Account("t", "smgp", "telecom")
     account.gateway.refuse = 3
     async with world(tmp_path, account, other, ready=False) as w:
-        await until(lambda: account.far.logins, 4.0)
+        await until(lambda: account.far.logins)
         await asyncio.sleep(2.5)
         assert len(account.far.logins) <= 2
         one = job(number("telecom"))
@@ -394,27 +394,24 @@ async def test_an_instance_keeps_to_its_share_of_rate_and_binds_and_takes_over_a
             w.daemon.file.write_text("\n".join(toml(w.daemon.config)) + "\n")
             assert w.daemon.process is not None
             w.daemon.process.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + 5.0
-            while await w.daemon.metric("carrierd_rate_limit", account="m") != limit:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.05)
+            await w.daemon.reads("carrierd_rate_limit", limit, account="m")
 
         def binds() -> list[int]:
             return [len(gateway.bound) for gateway in account.gateways]
 
-        await until(lambda: binds() == [1, 1], 3.0, binds)
+        await until(lambda: binds() == [1, 1], what=binds)
         jobs = [job(number()) for _ in range(50)]
         await w.daemon.send(*jobs)
         for one in jobs:
-            await w.daemon.state(f"{one['id']}/0", "accepted", 6.0)
+            await w.daemon.state(f"{one['id']}/0", "accepted")
         assert account.far.busiest_second() <= 20 * 1.05 + 1
         times = [submit.at for submit in account.far.submits]
-        assert times[-1] - times[0] <= 3.0, "and it is used"
+        assert times[-1] - times[0] <= 4.5, "and it is used"
 
         await reload({"outside": 3, "other": 1}, "outside", 30.0)
-        await until(lambda: sorted(binds()) == [1, 2], 3.0, binds)
+        await until(lambda: sorted(binds()) == [1, 2], what=binds)
         await reload({"outside": 1}, "outside", 40.0)
-        await until(lambda: binds() == [2, 2], 3.0, binds)
+        await until(lambda: binds() == [2, 2], what=binds)
         # Another name needs a restart: until then the share is that of the name that runs.
         await reload({"outside": 1, "other": 3}, "other", 10.0)
-        await until(lambda: sum(binds()) == 1, 3.0, binds)
+        await until(lambda: sum(binds()) == 1, what=binds)

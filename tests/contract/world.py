@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 from .cmpp import CmppGateway
 from .events import faults
-from .gateways import Carrier, Gateway
+from .gateways import Carrier, Gateway, Pulse
 from .process import Daemon
 from .sgip import SgipGateway
 from .smgp import SmgpGateway
@@ -58,7 +58,7 @@ class Account:
         self.far = Carrier(login, password, access)
         self.keys: dict[str, Any] = {
             "carrier": carrier, "protocol": protocol, "version": version, "login": login,
-            "password": password, "access_number": access, "rate": 1000, "answer_within": 0.6,
+            "password": password, "access_number": access, "rate": 1000, "answer_within": 3.0,
             **keys,
         }  # fmt: skip
         if protocol == "sgip":
@@ -107,6 +107,7 @@ class World:
         self._directory, self._config = directory, config
         self.daemon: Daemon
         self.offset = timedelta(hours=8)
+        self.pulse = Pulse()
 
     def __getattr__(self, name: str) -> Account:
         try:
@@ -115,7 +116,9 @@ class World:
             raise AttributeError(name) from None
 
     async def open(self, ready: bool = True) -> None:
+        self.pulse.start()
         for account in self.accounts.values():
+            account.far.pulse = self.pulse
             for gateway in account.gateways:
                 await gateway.start()
         routes: dict[str, list[str]] = {}
@@ -137,6 +140,7 @@ class World:
         try:
             await self.daemon.close()
         finally:
+            await self.pulse.stop()
             for account in self.accounts.values():
                 for gateway in account.gateways:
                     await gateway.close()

@@ -12,7 +12,7 @@ import json
 import shutil
 import struct
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,7 +255,7 @@ class Desk:
 
         def wait(_: object) -> None:
             loop.call_soon_threadsafe(held.set)
-            go.wait(10.0)
+            go.wait(60.0)
 
         commit = asyncio.create_task(self.app.ledger.run(wait))
         await held.wait()
@@ -269,15 +269,37 @@ class Desk:
     def pull(self, account: str = "a") -> None:
         self.app.accounts[account].pull(asyncio.get_running_loop().time())
 
-    async def written(self, peer: Peer, most: float = 2.0) -> list[tuple[int, WirePart, Write]]:
-        """The next submits on a peer, as soon as there are any; none after `most` seconds."""
+    async def written(
+        self, peer: Peer, count: int = 1, most: float = 20.0
+    ) -> list[tuple[int, WirePart, Write]]:
+        """The next submits on a peer, as soon as there are `count`; fewer after `most` seconds.
+
+        The pace may let the first go before the others.
+        """
         deadline = peer.now + most
-        while peer.now < deadline:
+        found: list[tuple[int, WirePart, Write]] = []
+        while len(found) < count and peer.now < deadline:
             await self.settle()
-            if found := peer.written():
+            found += peer.written()
+            if len(found) < count:
+                await asyncio.sleep(0.002)
+        return found
+
+    async def next(
+        self, peer: Peer, other: Callable[[], object]
+    ) -> list[tuple[int, WirePart, Write]]:
+        """The next submits on a peer; none when there is something other to do, or nothing."""
+        deadline = peer.now + 0.5
+        while peer.now < deadline and not other():
+            if found := await self.written(peer, most=0.01):
                 return found
-            await asyncio.sleep(0.002)
         return []
+
+    async def until(self, condition: Callable[[], object], most: float = 20.0) -> None:
+        """Until this holds; nothing tells when."""
+        async with asyncio.timeout(most):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
 
     async def pass_(self, seconds: float) -> None:
         """Wall time goes on; what is due happens."""

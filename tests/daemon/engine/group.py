@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -439,7 +440,8 @@ class Group:
         """Until nothing is under way at these desks, or anywhere."""
         quiet = 0
         members = self.members if of is None else of
-        for _ in range(400):
+        give_up = time.monotonic() + 30.0
+        while time.monotonic() < give_up:
             for member in members:
                 await member.settle()
                 if (failure := member.failed()) is not None:

@@ -22,7 +22,7 @@ async def drain(desk: Desk, peer: Peer) -> list[str]:
     wrote = []
     asked = desk.app.refill._asked
     while True:
-        found = await desk.written(peer, most=0.3)
+        found = await desk.next(peer, lambda: not asked.empty())
         for sequence, _, write in found:
             wrote.append(write.message.job.fields.id)
             peer.accepts(sequence)

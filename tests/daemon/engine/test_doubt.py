@@ -44,7 +44,7 @@ async def test_what_was_throttled_late_is_sent_again(
     [(_, _, write)] = await desk.written(peer)
     peer.silence()
     peer.says(Rejected(write, 8, "8", True))
-    [(sequence, _, second)] = await desk.written(peer, most=0.5)
+    [(sequence, _, second)] = await desk.written(peer)
     assert second.attempt == 1
     peer.accepts(sequence)
     await desk.settle()
@@ -89,7 +89,7 @@ async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that
 async def test_what_a_lost_link_gave_back_unwritten_is_not_in_doubt_after_a_clean_stop(
     make_desk: MakeDesk,
 ) -> None:
-    desk = await make_desk(Terms(rate=1))
+    desk = await make_desk(Terms(rate=0.05))
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
     assert peer.link.reserved == 2
@@ -122,7 +122,7 @@ async def test_a_part_in_doubt_before_the_crash_is_still_sent_once_more_after_it
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    _first, second = await desk.written(peer)
+    _first, second = await desk.written(peer, 2)
     # Only the first is out of time so far.
     later = peer.now + 5.0
     peer.wire._window[second[0]] = (later + 5.0, second[2])
@@ -132,7 +132,7 @@ async def test_a_part_in_doubt_before_the_crash_is_still_sent_once_more_after_it
     fresh = await make_desk(after=desk)
     other = fresh.peer()
     await fresh.pass_(11.0)
-    assert [part.number for _, part, _ in await fresh.written(other)] == [1, 2]
+    assert [part.number for _, part, _ in await fresh.written(other, 2)] == [1, 2]
 
 
 async def test_under_wait_a_part_never_written_still_goes_out_after_a_restart(
@@ -141,7 +141,7 @@ async def test_under_wait_a_part_never_written_still_goes_out_after_a_restart(
     desk = await make_desk(then="wait")
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    _first, second = await desk.written(peer)
+    _first, second = await desk.written(peer, 2)
     peer.refuses(second[0], "8", throttled=True)
     peer.silence()
     await desk.settle()
@@ -236,7 +236,7 @@ async def test_the_hold_runs_from_the_uncertain_event(make_desk: MakeDesk) -> No
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    _first, second = await desk.written(peer)
+    _first, second = await desk.written(peer, 2)
     later = peer.now + 5.0
     peer.wire._window[second[0]] = (later + 5.0, second[2])
     peer.wire._answered_at = later
@@ -244,5 +244,5 @@ async def test_the_hold_runs_from_the_uncertain_event(make_desk: MakeDesk) -> No
     await desk.pass_(4.0)
     peer.silence(12.0)
     await desk.pass_(6.5)
-    assert [part.number for _, part, _ in await desk.written(peer, most=0.5)] == [1, 2]
+    assert [part.number for _, part, _ in await desk.written(peer, 2)] == [1, 2]
     assert desk.states("j/0") == ["uncertain"]

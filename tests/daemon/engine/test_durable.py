@@ -71,8 +71,7 @@ async def test_nothing_is_written_before_the_claim_that_names_it_is_on_the_disk(
     await asyncio.sleep(0.02)  # so that the pace is not what keeps it
     async with desk.slow_disk():
         taking = asyncio.create_task(desk.take({"id": "j"}))
-        await asyncio.sleep(0.05)
-        assert peer.link.reserved == 1
+        await desk.until(lambda: peer.link.reserved == 1)
         assert not peer.written()
     await taking
     assert await desk.written(peer)

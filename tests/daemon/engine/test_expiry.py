@@ -35,7 +35,7 @@ async def test_a_message_of_which_one_part_was_throttled_past_its_expiry_ends_ex
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG, "expires_at": moment(30.0)})
-    first, second = await desk.written(peer)
+    first, second = await desk.written(peer, 2)
     peer.accepts(first[0])
     await desk.pass_(31.0)
     peer.refuses(second[0], "8", throttled=True)
@@ -64,7 +64,7 @@ async def test_a_part_throttled_past_report_within_still_ends_when_the_gateway_i
 async def test_a_message_claimed_for_a_frozen_link_expires_when_the_link_is_lost(
     make_desk: MakeDesk,
 ) -> None:
-    desk = await make_desk(Terms(rate=1))
+    desk = await make_desk(Terms(rate=0.05))
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG, "expires_at": moment(30.0)})
     # Nothing to spend at start: it is claimed and not written.

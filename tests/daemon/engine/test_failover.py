@@ -20,7 +20,7 @@ AB = (Terms(name="a"), Terms(name="b"))
 async def test_a_message_follows_its_route_until_its_first_part_is_written(
     make_desk: MakeDesk,
 ) -> None:
-    desk = await make_desk(Terms(name="a", rate=1), Terms(name="b"))
+    desk = await make_desk(Terms(name="a", rate=0.05), Terms(name="b"))
     first = desk.peer("a")
     await desk.take({"id": "j"})
     assert first.link.reserved == 1
@@ -41,8 +41,7 @@ async def test_a_claim_that_becomes_durable_after_its_link_broke_writes_nothing_
     await asyncio.sleep(0.02)
     async with desk.slow_disk():
         taking = asyncio.create_task(desk.take({"id": "j"}))
-        await asyncio.sleep(0.05)
-        assert first.link.reserved == 1
+        await desk.until(lambda: first.link.reserved == 1)
         first.lost()
     await taking
     assert first.link.reserved == 0
@@ -60,7 +59,7 @@ async def test_a_message_of_which_a_part_was_written_stays_with_its_account(
     desk = await make_desk(*AB)
     first = desk.peer("a")
     await desk.take({"id": "j", "text": LONG})
-    wrote = await desk.written(first)
+    wrote = await desk.written(first, 2)
     first.lost()
     other = desk.peer("b")
     await desk.settle()
@@ -68,7 +67,7 @@ async def test_a_message_of_which_a_part_was_written_stays_with_its_account(
     await desk.pass_(11.0)
     assert not await desk.written(other, most=0.1)
     again = desk.peer("a")
-    found = await desk.written(again)
+    found = await desk.written(again, 2)
     assert [part.number for _, part, _ in found] == [1, 2]
     assert {part.reference for _, part, _ in found} == {part.reference for _, part, _ in wrote}
     for sequence, _, _ in found:
@@ -81,7 +80,7 @@ async def test_only_the_part_without_an_answer_goes_once_more(make_desk: MakeDes
     desk = await make_desk()
     first = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    one, _ = await desk.written(first)
+    one, _ = await desk.written(first, 2)
     first.accepts(one[0])
     first.lost()
     other = desk.peer()
@@ -138,7 +137,7 @@ async def test_without_reports_there_is_nothing_to_hold_for(make_desk: MakeDesk)
     peer.lost()
     other = desk.peer()
     await desk.pass_(0.01)
-    [(sequence, _, _)] = await desk.written(other, most=1.0)
+    [(sequence, _, _)] = await desk.written(other)
     other.accepts(sequence)
     await desk.settle()
     assert [(e["state"], e["final"]) for e in desk.told] == [

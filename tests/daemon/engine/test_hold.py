@@ -53,7 +53,7 @@ async def test_after_a_restart_the_same_parts_go_once_more(make_desk: MakeDesk) 
     fresh = await make_desk(after=desk)
     other = fresh.peer()
     await fresh.pass_(11.0)
-    again = await fresh.written(other)
+    again = await fresh.written(other, 2)
     assert [write.attempt for _, _, write in again] == [2, 2]
     assert [part for _, part, _ in again] == before
 

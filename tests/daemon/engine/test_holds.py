@@ -15,8 +15,7 @@ async def test_what_is_being_claimed_for_a_bind_when_it_is_held_goes_to_another(
     held = desk.peer(node="n1")
     async with desk.slow_disk():
         taken = asyncio.create_task(desk.take({"id": "j"}))
-        await asyncio.sleep(0.01)
-        assert held.link.reserved == 1
+        await desk.until(lambda: held.link.reserved == 1)
         assert held.account.left(held.link) == []
         other = desk.peer(node="n2")
     await taken

@@ -131,5 +131,5 @@ async def test_a_refused_message_is_final_and_its_siblings_go_on(make_desk: Make
     await desk.take({"id": "j", "to": ["12", "13912345678", "+86 139-1234-5678", "13812345678"]})
     codes = {event["message"]: event["code"] for event in desk.told}
     assert codes == {"j/0": "LOCAL:BAD_NUMBER", "j/2": "LOCAL:DUPLICATE"}
-    found = await desk.written(peer)
+    found = await desk.written(peer, 2)
     assert [part.to for _, part, _ in found] == ["13912345678", "13812345678"]

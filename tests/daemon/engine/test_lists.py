@@ -94,11 +94,7 @@ async def test_a_list_has_no_more_recipients_than_the_account_allows(make_desk: 
     desk = await make_desk(lists(most=99))
     peer = desk.peer()
     await desk.take({"id": "j", "to": NUMBERS})
-    parts: list[WirePart] = []
-    while sum(len(numbers(part)) for part in parts) < len(NUMBERS):
-        found = await desk.written(peer)
-        assert found, "nothing more comes"
-        parts += [part for _, part, _ in found]
+    parts = [part for _, part, _ in await desk.written(peer, 3)]
     assert [len(numbers(part)) for part in parts] == [99, 99, 2]
     assert [to for part in parts for to in numbers(part)] == NUMBERS
 
@@ -107,7 +103,7 @@ async def test_without_max_destinations_every_recipient_has_a_submit(make_desk: 
     desk = await make_desk(Terms())
     peer = desk.peer()
     await desk.take({"id": "j", "to": THREE})
-    assert [part.also for _, part, _ in await desk.written(peer)] == [(), (), ()]
+    assert [part.also for _, part, _ in await desk.written(peer, 3)] == [(), (), ()]
 
 
 async def test_only_recipients_of_one_job_and_of_one_part_share_a_submit(
@@ -345,7 +341,7 @@ async def test_a_list_refused_for_a_number_goes_again_one_by_one(make_desk: Make
     peer = desk.peer()
     sequence, _, _ = await listed(desk, peer)
     peer.refuses(sequence, "13")
-    found = await desk.written(peer)
+    found = await desk.written(peer, 3)
     assert sorted(numbers(part) for _, part, _ in found) == [[to] for to in THREE]
     assert desk.told == []
     for sequence, part, write in found:
@@ -477,7 +473,7 @@ async def test_after_a_crash_all_of_a_list_without_an_answer_are_in_doubt(
     peer.reports(b"unheard", to=THREE[0])
     await looked_at(fresh)
     await fresh.pass_(8.0)
-    found = await fresh.written(peer)
+    found = await fresh.written(peer, 2)
     assert sorted(numbers(part) for _, part, _ in found) == [[to] for to in THREE[1:]]
     for sequence, _, write in found:
         assert write.attempt == 2

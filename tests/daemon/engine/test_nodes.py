@@ -24,7 +24,7 @@ async def test_parts_claimed_for_the_spare_node_go_out_after_the_best_one_is_bac
     best = desk.peer(node="best")
     await desk.take({"id": "k"})
     wrote: list[str] = []
-    end = best.now + 3.0
+    end = best.now + 20.0
     while len(wrote) < 4 and best.now < end:
         await desk.settle()
         for peer in (spare, best):
@@ -45,4 +45,4 @@ async def test_a_part_throttled_at_the_spare_node_goes_to_the_best_one_when_that
     [(sequence, _, _)] = await desk.written(spare)
     best = desk.peer(node="best")
     spare.refuses(sequence, "8", throttled=True)
-    assert await desk.written(best, most=0.5)
+    assert await desk.written(best)

@@ -191,7 +191,7 @@ async def test_a_report_for_one_part_does_not_keep_the_other_from_being_sent_aft
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    first, second = await desk.written(peer)
+    first, second = await desk.written(peer, 2)
     key = peer.accepts(first[0])
     peer.refuses(second[0], "8", throttled=True)
     await desk.settle()
@@ -219,7 +219,7 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
     desk = await make_desk()
     peer = desk.peer()
     await desk.take({"id": "j", "text": LONG})
-    assert len(await desk.written(peer)) == 2
+    assert len(await desk.written(peer, 2)) == 2
     peer.silence()
     await desk.settle()
     peer.says(Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", TO, "r1"))
@@ -227,7 +227,7 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
     await desk.pass_(3.0)
     desk.app.engine.reports.tick(desk.at)
     await desk.pass_(8.0)
-    again = await desk.written(peer)
+    again = await desk.written(peer, 2)
     assert [part.number for _, part, _ in again] == [1, 2]
     key = peer.accepts(again[0][0])
     peer.silence()

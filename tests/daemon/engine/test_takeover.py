@@ -135,12 +135,12 @@ async def test_what_others_do_with_their_messages_hides_none_of_ours(
         await group.job(partition=0, id=name)
     await group.assign([0], [1])
     other = b.peer()
-    for sequence, _, _ in await b.written(other):
+    for sequence, _, _ in await b.written(other, 2):
         other.accepts(sequence)
     await group.settle()
     assert group.states("k2/0") == ["accepted"]
     peer = a.peer()
-    names = {write.message.id for _, _, write in await a.written(peer)}
+    names = {write.message.id for _, _, write in await a.written(peer, 2)}
     names |= {write.message.id for _, _, write in await a.written(peer, most=0.1)}
     assert names == {"j1/0", "j2/0"}
 
@@ -168,7 +168,7 @@ async def test_what_waits_in_the_ledger_alone_is_found_after_a_rebalance(
     peer.link.paused_until = 0.0
     a.pull()
     names: set[str] = set()
-    while found := await a.written(peer, most=0.2):
+    while len(names) < 8 and (found := await a.written(peer)):
         names |= {write.message.job.fields.id for _, _, write in found}
         for sequence, _, _ in found:
             peer.accepts(sequence)
@@ -183,7 +183,7 @@ async def test_no_part_that_was_answered_is_sent_again_by_the_new_owner(
     await group.assign([0], [])
     peer, other = a.peer(), b.peer()
     await group.job(id="j", text=LONG)
-    (first, _, _), (second, _, _) = await a.written(peer)
+    (first, _, _), (second, _, _) = await a.written(peer, 2)
     peer.accepts(first)
     peer.refuses(second, "8", throttled=True)
     await group.assign([], [0])
@@ -619,7 +619,7 @@ async def under_way(group: Group, member: Member) -> None:
     """Something else is being published, and for as long as its broker is away."""
     before = member.app.outbox._taken
     await group.job(id="k", to="1", of=[])
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(30.0):
         while member.app.outbox._taken == before:  # noqa: ASYNC110  # nothing tells
             await asyncio.sleep(0.001)
 
@@ -785,7 +785,7 @@ async def test_what_is_on_the_wire_is_not_sent_again_when_its_partition_comes_ba
     await group.assign([0, 1])
     peer = a.peer()
     await group.job(id="j", text=LONG)
-    (first, _, _), (second, _, _) = await a.written(peer)
+    (first, _, _), (second, _, _) = await a.written(peer, 2)
     peer.refuses(second, "8", throttled=True)
     await group.assign([1])
     await asyncio.sleep(0.15)  # until the second may go again
@@ -807,7 +807,7 @@ async def test_what_is_throttled_while_its_partition_is_away_goes_again_when_tha
     await group.assign([0, 1])
     peer = a.peer()
     await group.job(id="j", text=LONG)
-    (first, _, _), (second, _, _) = await a.written(peer)
+    (first, _, _), (second, _, _) = await a.written(peer, 2)
     await group.assign([1])
     peer.refuses(second, "8", throttled=True)
     await group.assign([0, 1])

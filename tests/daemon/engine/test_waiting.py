@@ -33,7 +33,7 @@ async def everything(desk: Desk, peer: Peer) -> list[str]:
     refill = desk.app.refill
     wrote: list[str] = []
     while True:
-        found = await desk.written(peer, most=0.2)
+        found = await desk.next(peer, lambda: not refill._asked.empty())
         for sequence, _, write in found:
             wrote.append(write.message.id)
             peer.accepts(sequence)

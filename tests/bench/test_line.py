@@ -37,7 +37,7 @@ def way(line: Pair, **quality: float) -> Way:
 
 
 async def came(out: socket.socket) -> bytes:
-    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(out, 2000), 5.0)
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(out, 2000), 30.0)
 
 
 async def test_packets_keep_their_order_whatever_the_delay(

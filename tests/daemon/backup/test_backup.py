@@ -83,7 +83,7 @@ async def story(directory: Path) -> Told:
         await daemon.reads("carrierd_waiting", 1, account="telecom")
         assert daemon.process is not None
         pid = daemon.process.pid
-        await until(daemon.broker.root.joinpath("positions.json").exists, 5.0)
+        await until(daemon.broker.root.joinpath("positions.json").exists)
         made = await daemon.run("backup", backups, "--json")
         looked = await daemon.run("restore", "--verify", backups)
         with pytest.raises(LedgerError) as refused:

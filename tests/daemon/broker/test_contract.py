@@ -154,7 +154,7 @@ async def test_take_waits_its_time_and_then_gives_nothing(world: World) -> None:
     source = await world.source()
     begun = time.monotonic()
     assert await source.take(10, 0.3) == []
-    assert 0.25 < time.monotonic() - begun < 2
+    assert 0.25 < time.monotonic() - begun < 10
 
 
 async def test_take_returns_as_soon_as_something_comes(world: World) -> None:
@@ -164,7 +164,7 @@ async def test_take_returns_as_soon_as_something_comes(world: World) -> None:
     published_at = time.monotonic()
     await outlet.publish([(world.normal, b"k", b"v")])
     assert [record.value for record in await taking] == [b"v"]
-    assert time.monotonic() - published_at < 2
+    assert time.monotonic() - published_at < 10  # and not what was left of twenty
 
 
 async def test_an_earlier_topic_is_taken_first_whatever_waits_in_later_ones(world: World) -> None:
@@ -246,7 +246,7 @@ async def test_a_paused_source_gives_nothing_until_it_is_resumed(world: World) -
     taking = asyncio.create_task(source.take(10, 20.0))
     assert not (await asyncio.wait([taking], timeout=0.1))[0]
     source.resume()
-    assert await asyncio.wait_for(taking, 5.0)
+    assert await asyncio.wait_for(taking, 30.0)
 
 
 async def test_one_topic_can_be_paused_while_the_other_flows(world: World) -> None:
@@ -257,7 +257,7 @@ async def test_one_topic_can_be_paused_while_the_other_flows(world: World) -> No
     taking = asyncio.create_task(source.take(10, 20.0))
     assert not (await asyncio.wait([taking], timeout=0.3))[0]
     source.resume([world.normal])
-    assert [record.value for record in await asyncio.wait_for(taking, 5.0)] == [b"n"]
+    assert [record.value for record in await asyncio.wait_for(taking, 30.0)] == [b"n"]
 
 
 async def test_a_take_that_is_cancelled_loses_nothing(world: World) -> None:
@@ -302,7 +302,7 @@ async def test_lag_is_what_was_not_taken(world: World) -> None:
     await outlet.publish([(world.normal, b"%d" % n, b"v") for n in range(50)])
     source = await world.source()
     await collect(source, 20)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while sum(source.lag().values()) != 30:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # it is a few seconds old at most
     assert {topic for topic, _ in source.lag()} == set(world.jobs)
@@ -316,7 +316,7 @@ async def test_lag_grows_while_the_source_is_paused(world: World) -> None:
     await collect(source, 1)
     source.pause()
     await outlet.publish([(world.normal, b"%d" % n, b"v") for n in range(40)])
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while sum(source.lag().values()) != 40:
             assert await source.take(1, 0.2) == []
 

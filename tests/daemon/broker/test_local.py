@@ -430,13 +430,13 @@ async def test_a_directory_that_is_removed_and_made_again_is_watched_again(
     os.mkdir(directory)
     assert watch.complete()
     os.rmdir(directory)
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 30)
     assert not watch.complete()
     os.mkdir(directory)
     assert watch.complete()
     told.clear()
     (directory / "0.log").write_bytes(b"x")
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 30)
 
 
 async def test_what_is_not_in_memory_any_more_is_read_all_the_same(
@@ -598,7 +598,7 @@ async def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
-    await asyncio.wait_for(publishing, 10)
+    await asyncio.wait_for(publishing, 30)
     assert outlet.connected
     assert [value[:1] for value in everything_now(tmp_path)] == [b"0", b"1"]
     await outlet.close()

@@ -17,6 +17,8 @@ from tests.daemon.engine.desk import Desk, Terms, configured
 from tests.ports import free_port
 
 LOGIN_WITHIN = 0.4
+LATE = 3.0
+"""Seconds by which a busy machine may be late with what is due."""
 PASSWORD = "n0b0dySees"
 LISTEN = """
 node_id = 3025112345
@@ -53,7 +55,7 @@ class Doors:
 
     async def empty(self) -> None:
         """Until no connection is left."""
-        await until(lambda: not self.listener.links, 3.0, "no connection left")
+        await until(lambda: not self.listener.links, what="no connection left")
 
 
 MakeDoors = Callable[..., Awaitable[Doors]]
@@ -63,9 +65,12 @@ MakeDoors = Callable[..., Awaitable[Doors]]
 async def make_doors(tmp_path: Path) -> AsyncIterator[MakeDoors]:
     opened: list[Doors] = []
 
-    async def make(**allow: str) -> Doors:
-        """One listener; `allow` has the network of each login name, of an account of its own."""
-        common = {"port": free_port(), "password": PASSWORD, "within": LOGIN_WITHIN}
+    async def make(within: float = LOGIN_WITHIN, **allow: str) -> Doors:
+        """One listener; `allow` has the network of each login name, of an account of its own.
+
+        A login comes within so many seconds, or never.
+        """
+        common = {"port": free_port(), "password": PASSWORD, "within": within}
         terms = [
             Terms(name, "sgip", extra=LISTEN.format(login=login, allow=network, **common))
             for name, (login, network) in zip("ab", allow.items(), strict=False)
@@ -85,7 +90,7 @@ async def make_doors(tmp_path: Path) -> AsyncIterator[MakeDoors]:
         for caller in found.callers:
             caller.writer.transport.abort()
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(30.0):
                 await found.listener.stop()
         finally:
             await found.desk.close()

@@ -20,7 +20,7 @@ from tests.contract.process import until
 from tests.contract.sgip import BIND, REPORT, UNBIND, Caller, head, own_sequence
 from tests.fuzz.corpus import found, golden
 
-from .conftest import LOGIN_WITHIN, PASSWORD, Doors, MakeDoors
+from .conftest import LATE, LOGIN_WITHIN, PASSWORD, Doors, MakeDoors
 
 USERRPT = 0x11
 
@@ -28,7 +28,7 @@ USERRPT = 0x11
 async def seconds_open(caller: Caller, dribble: bytes = b"", every: float = 0.02) -> float:
     """How long until the daemon closes, while octets come one at a time."""
     began = time.monotonic()
-    closed = asyncio.create_task(caller.closed(within=3.0))
+    closed = asyncio.create_task(caller.closed())
     for octet in dribble:
         if closed.done():
             break
@@ -41,7 +41,7 @@ async def seconds_open(caller: Caller, dribble: bytes = b"", every: float = 0.02
 async def test_a_stranger_is_closed_before_a_word_of_his_is_read(doors: Doors) -> None:
     caller = await doors.dial(source="127.0.0.77")
     caller.writer.write(b"\xff" * 100_000)
-    assert await caller.closed(0.3)
+    assert await caller.closed()
     assert not doors.listener.links
     assert doors.listener.refused["address"] == 1
     await caller.close()
@@ -49,7 +49,7 @@ async def test_a_stranger_is_closed_before_a_word_of_his_is_read(doors: Doors) -
 
 async def test_who_says_nothing_is_closed_when_the_time_for_a_login_is_over(doors: Doors) -> None:
     caller = await doors.dial()
-    assert 0.5 * LOGIN_WITHIN < await seconds_open(caller) < LOGIN_WITHIN + 0.6
+    assert 0.5 * LOGIN_WITHIN < await seconds_open(caller) < LOGIN_WITHIN + LATE
     await caller.close()
     await doors.empty()
 
@@ -58,7 +58,7 @@ async def test_one_octet_at_a_time_wins_no_time(doors: Doors) -> None:
     caller = await doors.dial()
     body = struct.pack(">B16s16s8s", 2, b"smg", PASSWORD.encode(), b"")
     login = head(len(body), BIND, own_sequence(1)) + body
-    assert await seconds_open(caller, login, 0.03) < LOGIN_WITHIN + 0.6
+    assert await seconds_open(caller, login, 0.03) < LOGIN_WITHIN + LATE
     await caller.close()
     await doors.empty()
 
@@ -81,18 +81,21 @@ async def test_who_logged_in_and_is_silent_for_long_gives_his_place_back(
     monkeypatch.setattr(sgip_listener, "LONGEST_SILENCE", 0.3)
     caller = await doors.logged_in()
     assert await caller.ask(USERRPT, userrpt()) == 0
-    async with asyncio.timeout(2.0):
+    async with asyncio.timeout(30.0):
         assert struct.unpack_from(">I", await caller.frame(), 4) == (UNBIND,)
-    assert await seconds_open(caller) < LOGIN_WITHIN + 1.0
+    assert await seconds_open(caller) < LOGIN_WITHIN + LATE
     await caller.close()
     await doors.empty()
 
 
 @pytest.mark.parametrize("length", [0, 19, SgipListener.longest + 1, 0xFFFFFFFF])
-async def test_a_frame_of_an_impossible_length_is_closed_at_once(doors: Doors, length: int) -> None:
+async def test_a_frame_of_an_impossible_length_is_closed_at_once(
+    make_doors: MakeDoors, length: int
+) -> None:
+    doors = await make_doors(within=300.0, smg="127.0.0.1/32")
     caller = await doors.dial()
     caller.writer.write(struct.pack(">II12s", length, BIND, b""))
-    assert await caller.closed(LOGIN_WITHIN / 2)
+    assert await caller.closed(), "before the time for a login is over"
     await caller.close()
     await doors.empty()
 
@@ -106,7 +109,7 @@ async def test_connections_are_limited_in_number(doors: Doors) -> None:
     # Those inside notice nothing of it, and whoever leaves makes room.
     assert await callers[0].ask(USERRPT, userrpt()) == 0
     assert await callers[0].ask(UNBIND, b"") == 0
-    await until(lambda: len(doors.listener.links) < MOST_CONNECTIONS, 2.0, "room")
+    await until(lambda: len(doors.listener.links) < MOST_CONNECTIONS, what="room")
     callers.append(await doors.logged_in())
     for caller in callers:
         await caller.close()
@@ -119,7 +122,7 @@ async def test_a_crowd_that_never_logs_in_keeps_nobody_out_for_long(doors: Doors
     while await (caller := await doors.dial()).bind("smg", PASSWORD) != 0:
         await caller.close()
         await asyncio.sleep(0.02)
-    assert time.monotonic() - began < LOGIN_WITHIN + 1.0
+    assert time.monotonic() - began < LOGIN_WITHIN + LATE
     for one in (*crowd, caller):
         await one.close()
 
@@ -140,7 +143,7 @@ async def test_a_bad_login_is_told_and_closed_at_once(
 ) -> None:
     caller = await doors.dial()
     assert await caller.bind(login, password, kind) == result
-    assert await caller.closed(0.2)
+    assert await caller.closed()
     assert doors.listener.refused["login"] == 1
     await caller.close()
 
@@ -172,9 +175,9 @@ async def test_an_account_taken_out_of_the_configuration_can_log_in_no_more(
     accounts = {name: account for name, account in whole.accounts.items() if name != "a"}
     app.reload(structs.replace(whole, accounts=accounts))
     assert (await gone.reader.readexactly(20))[4:8] == struct.pack("!I", UNBIND)
-    assert await gone.closed(2 * LOGIN_WITHIN)
-    assert await waits.closed(0.5)
-    assert await (await doors.dial()).closed(0.5), "its network is a stranger's now"
+    assert await gone.closed()
+    assert await waits.closed()
+    assert await (await doors.dial()).closed(), "its network is a stranger's now"
     assert not await other.closed(0.1)
     app.reload(whole)
     await doors.logged_in()
@@ -253,15 +256,15 @@ async def test_who_reads_nothing_does_not_keep_the_daemon_from_ending(doors: Doo
     asking = asyncio.create_task(ask())
     transport = link._transport
     assert transport is not None
-    await until(lambda: transport.get_write_buffer_size() > 0, 5.0, "answers that wait")
+    await until(lambda: transport.get_write_buffer_size() > 0, what="answers that wait")
     began = time.monotonic()
     try:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             await doors.listener.stop()
     finally:
         asking.cancel()
         caller.writer.transport.abort()
-    assert time.monotonic() - began < LOGIN_WITHIN + 2.0
+    assert time.monotonic() - began < LOGIN_WITHIN + LATE
 
 
 async def test_a_carrier_that_vanished_without_a_word_is_noticed_by_tcp(doors: Doors) -> None:

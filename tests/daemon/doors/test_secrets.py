@@ -71,7 +71,7 @@ async def trouble(opened: World) -> list[str]:
         await daemon.final(f"{one['id']}/0")
     bad = {**job(numbers[0], TEXT), "colour": numbers[1]}
     await daemon.put(json.dumps(bad).encode(), numbers[2].encode(), b"\xff" + TEXT.encode())
-    await until(lambda: len(daemon.published["dead"]) == 3, 5.0, "three dead records")
+    await until(lambda: len(daemon.published["dead"]) == 3, what="three dead records")
     # Gateways say things that cannot be read, with numbers in them.
     for name in ("mobile", "telecom", "broadnet"):
         for connection in opened.accounts[name].gateway.connections:
@@ -91,7 +91,7 @@ async def trouble(opened: World) -> list[str]:
             caller.writer.write(b"\xff" * 30)
         await caller.closed()
         await caller.close()
-    await until(lambda: "credentials refused" in daemon.log.read_text(), 5.0, "a refused login")
+    await until(lambda: "credentials refused" in daemon.log.read_text(), what="a refused login")
     return numbers
 
 
@@ -100,7 +100,7 @@ async def reload(daemon: Daemon, config: dict[str, Any], said: str) -> None:
     daemon.file.write_text("\n".join(toml(config)) + "\n")
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
-    await until(lambda: daemon.log.read_text().count(said) > before, 5.0, said)
+    await until(lambda: daemon.log.read_text().count(said) > before, what=said)
 
 
 async def test_no_password_and_no_whole_number_is_written_or_shown(troubled: World) -> None:

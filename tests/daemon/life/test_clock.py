@@ -61,7 +61,7 @@ def run(tmp_path: Path, host: Host) -> Run:
 async def still(opened: Whole, of: dict[str, Any], states: list[str]) -> None:
     """Nothing more happens to it, though the ticker looks ahead at least once."""
     end = time.monotonic() + LOOK_AHEAD_EVERY + 0.4
-    await until(lambda: time.monotonic() > end or opened.states(of) != states, 5.0)
+    await until(lambda: time.monotonic() > end or opened.states(of) != states)
     assert opened.states(of) == states
 
 
@@ -125,7 +125,7 @@ async def test_half_an_inbound_message_waits_as_long_as_it_should(
         began = time.monotonic()
         assert await account.gateway.inbound("13912345678", to, part, 8, udhi=1) == 0
         host.offset += jump
-        await until(lambda: any("complete" in e for e in opened.told), 5.0, "the incomplete one")
+        await until(lambda: any("complete" in e for e in opened.told), what="the incomplete one")
         (event,) = [e for e in opened.told if "complete" in e]
         assert (event["complete"], event["text"]) == (False, "前半")
         assert 0.9 < time.monotonic() - began < 2.5

@@ -19,7 +19,7 @@ async def test_a_drain_waits_for_the_answers_that_are_owed_and_tells_them(tmp_pa
     async with whole(tmp_path, account) as opened:
         jobs = [job(number()) for _ in range(5)]
         await opened.take(*jobs)
-        await until(lambda: len(account.far.submits) == 5, 3.0, "five submits")
+        await until(lambda: len(account.far.submits) == 5, what="five submits")
         assert await opened.drain() == 0
         assert [opened.states(one) for one in jobs] == [["accepted"]] * 5
         assert opened.app.outbox.waiting == 0
@@ -35,12 +35,12 @@ async def test_what_was_not_written_at_a_drain_stays_unwritten_and_is_not_in_dou
     jobs = [job(number()) for _ in range(20)]
     async with whole(tmp_path, account) as opened:
         await opened.take(*jobs)
-        await until(lambda: account.far.submits, 3.0, "a submit")
+        await until(lambda: account.far.submits, what="a submit")
         assert await opened.drain() == 0
         written = len(account.far.submits)
         assert written < 10
     async with whole(tmp_path, account) as opened:
-        await until(lambda: len(account.far.submits) > written, 3.0, "another submit")
+        await until(lambda: len(account.far.submits) > written, what="another submit")
         assert {event["state"] for event in opened.told} <= {"accepted"}
     assert len({submit.to for submit in account.far.submits}) == len(account.far.submits)
 
@@ -50,7 +50,7 @@ async def test_a_drain_takes_no_longer_than_it_may(tmp_path: Path) -> None:
     account.far.default = SILENT
     async with whole(tmp_path, account, daemon={"drain_within": 0.4}) as opened:
         await opened.take(job(number()))
-        await until(lambda: account.far.submits, 3.0, "the submit")
+        await until(lambda: account.far.submits, what="the submit")
         began = time.monotonic()
         assert await opened.drain() == 1
         # The gateway answers the goodbye; whoever does not gets two seconds more.
@@ -74,7 +74,7 @@ async def test_reports_that_come_during_a_drain_are_told_and_acknowledged(tmp_pa
         fast, slow = job(number()), job(number())
         far.on(slow["to"], Answer(after=0.5, reports=()))
         await opened.take(fast, slow)
-        await until(lambda: len(far.submits) == 2, 3.0, "both submits")
+        await until(lambda: len(far.submits) == 2, what="both submits")
         draining = asyncio.create_task(opened.drain())
         assert await draining == 0
         assert opened.states(fast)[-1] == "delivered"

@@ -71,7 +71,7 @@ async def test_a_flood_of_reports_is_acknowledged_in_bounded_memory_and_stalls_n
     def delivered() -> list[str]:
         return sorted(event["to"] for event in desk.told if event["state"] == "delivered")
 
-    await until(lambda: len(delivered()) >= OURS, 5.0, lambda: f"{len(delivered())} of {OURS}")
+    await until(lambda: len(delivered()) >= OURS, what=lambda: f"{len(delivered())} of {OURS}")
     assert delivered() == sorted(ours.values())
     assert took < 15.0, f"{FLOOD / took:.0f} reports/s"
     assert max(laps) < 0.5, f"other work waited for {max(laps):.2f} s of this"

@@ -32,9 +32,9 @@ async def test_another_secret_is_logged_in_with_and_other_accounts_stay_connecte
         a.far.password = "another-1"
         opened.config["accounts"]["a"]["password"] = "another-1"
         opened.reload()
-        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, 3.0, "a second login")
+        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, what="a second login")
         assert [login.status for login in a.far.logins] == [0, 0]
-        await until(lambda: a.gateway.past, 3.0, "the end of the first connection")
+        await until(lambda: a.gateway.past, what="the end of the first connection")
         assert a.gateway.farewells == 1
         assert connections(b) == before
         await delivered(opened, number(), "a")
@@ -55,7 +55,7 @@ async def test_a_secret_in_a_file_is_read_again(tmp_path: Path) -> None:
         secret.write_text("another-1\n")
         assert connections(a) == before, "the same secret is no change"
         opened.reload()
-        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, 3.0, "a second login")
+        await until(lambda: len(a.far.logins) == 2 and a.gateway.bound, what="a second login")
         assert a.far.logins[-1].status == 0
 
 
@@ -67,12 +67,12 @@ async def test_nodes_come_and_go_while_the_others_stay_connected(tmp_path: Path)
         nodes = opened.config["accounts"]["a"]["nodes"]
         opened.config["accounts"]["a"]["nodes"] = nodes[:1]
         opened.reload()
-        await until(lambda: second.past and third.past, 3.0, "the goodbyes")
+        await until(lambda: second.past and third.past, what="the goodbyes")
         assert (second.farewells, third.farewells) == (1, 1)
         assert first.connections == kept[:1]
         opened.config["accounts"]["a"]["nodes"] = [nodes[0] | {"binds": 2}, node(third)]
         opened.reload()
-        await until(lambda: third.bound and len(first.bound) == 2, 3.0, "the new logins")
+        await until(lambda: third.bound and len(first.bound) == 2, what="the new logins")
         assert not second.connections
         assert kept[0] in first.bound
         await delivered(opened, number(), "a")
@@ -94,13 +94,13 @@ async def test_routes_rates_and_accounts_change_without_a_login(tmp_path: Path) 
         opened.reload()
         await delivered(opened, to, "b")
         assert opened.app.accounts["a"].pacer.rate == 7
-        await until(lambda: fresh.gateway.bound, 3.0, "the new account's login")
+        await until(lambda: fresh.gateway.bound, what="the new account's login")
         await delivered(opened, number("broadnet"), "fresh")
         assert connections(a, b) == before
         del config["accounts"]["fresh"]
         config["routes"]["broadnet"] = []
         opened.reload()
-        await until(lambda: fresh.gateway.past, 3.0, "its goodbye")
+        await until(lambda: fresh.gateway.past, what="its goodbye")
         assert fresh.gateway.farewells == 1
         assert connections(a, b) == before
     await fresh.gateway.close()
@@ -114,7 +114,7 @@ async def test_what_waits_for_answers_on_a_connection_that_ends_is_answered_firs
     async with whole(tmp_path, a) as opened:
         one = job(number())
         await opened.take(one)
-        await until(lambda: a.far.submits, 3.0, "the submit")
+        await until(lambda: a.far.submits, what="the submit")
         a.far.password = opened.config["accounts"]["a"]["password"] = "another-1"
         opened.reload()
         await opened.state(one, "accepted")

@@ -122,7 +122,7 @@ async def test_a_drained_account_answers_for_what_it_wrote_and_logs_out(
     async with whole(tmp_path, m, other, routes={"mobile": ["m", "o"]}) as there:
         operator = Operator(there, capsys)
         first = await sent(there, 8)
-        await until(lambda: len(m.far.submits) == 8, 3.0, "written")
+        await until(lambda: len(m.far.submits) == 8, what="written")
         said = await operator.says("bind", "drain", "m")
         assert "m: drained, 2 binds, 8 submits unanswered" in said
         later = await sent(there, 5)
@@ -141,7 +141,7 @@ async def test_a_drained_account_answers_for_what_it_wrote_and_logs_out(
         status, _, err = await operator.run("bind", "resume", "m/m-1")
         assert (status, "held as a whole" in err) == (1, True)
         await operator.says("bind", "resume", "m")
-        await until(lambda: all(gateway.bound for gateway in m.gateways), 3.0, "logged in")
+        await until(lambda: all(gateway.bound for gateway in m.gateways), what="logged in")
         back = await sent(there, 4)
         await delivered(there, back)
         assert {there.of(one)[-1]["account"] for one in back} == {"m"}
@@ -161,7 +161,7 @@ async def test_messages_of_a_paused_account_wait_and_say_why(
         reasons = (await operator.status())["not_ready"]
         assert reasons == ["carrier mobile: no usable account of m (paused)"]
         blocked = there.app.tally.blocked
-        await until(lambda: blocked["m", "paused"] > 0, 2.0, "counted")
+        await until(lambda: blocked["m", "paused"] > 0, what="counted")
         assert there.app.pool.held("m", "m-1") == 1
         [held] = [line for line in logged if line["event"] == "held"]
         assert (held["account"], held["how"], held["uid"]) == ("m", "paused", os.getuid())
@@ -176,7 +176,7 @@ async def test_a_daemon_that_stops_waits_for_what_a_paused_account_is_owed(
     m.far.default = Answer(after=0.4, reports=(Report(after=0.0),))
     async with whole(tmp_path, m) as there:
         jobs = await sent(there, 4)
-        await until(lambda: len(m.far.submits) == 4, 3.0, "written")
+        await until(lambda: len(m.far.submits) == 4, what="written")
         await Operator(there, capsys).says("bind", "pause", "m")
         assert await there.drain() == 0
         assert all("uncertain" not in there.states(one) for one in jobs)
@@ -192,7 +192,7 @@ async def test_a_bind_that_was_closed_idle_is_held_like_any_other(
         [bind] = there.app.pool.binds["u"]
         for how, state in (("pause", "idle"), ("drain", "closed")):
             u.gateway.drop()
-            await until(lambda: bind.state == "idle", 2.0, "idle")
+            await until(lambda: bind.state == "idle", what="idle")
             await operator.says("bind", how, "u")
             one = job(number("unicom"))
             await there.take(one)
@@ -257,7 +257,7 @@ async def test_a_terminal_is_shown_colours_again_and_again(quiet: Whole) -> None
         return shown.count(b"carrierd life") > 2
 
     try:
-        await until(often, 10.0, lambda: shown)
+        await until(often, what=lambda: shown)
         watch.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(watch.wait(), 10.0) == 130
         with suppress(BlockingIOError, OSError):
@@ -278,7 +278,7 @@ async def test_a_capture_is_its_owners_and_holds_what_passed(
     file = tmp_path / "seen.pcap"
     operator = Operator(quiet, capsys)
     tap = asyncio.create_task(operator.run("wiretap", "m", "--pcap", str(file), "--for", "0.4"))
-    await until(lambda: quiet.app.taps._open, 2.0, "tapped")
+    await until(lambda: quiet.app.taps._open, what="tapped")
     one = job("13812345678", "Guten Morgen")
     await quiet.take(one)
     await delivered(quiet, [one])
@@ -301,7 +301,7 @@ async def test_the_log_level_is_another_for_a_while(
         said = await Operator(quiet, capsys).says("loglevel", "debug", "--for", "0.2")
         assert said == "log level debug for 0.2 s\n"
         assert logs.level() == "debug"
-        await until(lambda: logs.level() == usual, 2.0, "as before")
+        await until(lambda: logs.level() == usual, what="as before")
     finally:
         logs.set_level(usual)
         structlog.configure(wrapper_class=wrapper)
@@ -315,7 +315,7 @@ async def test_a_wiretap_shows_pdus_and_hides_what_is_nobodys_business(
         asyncio.create_task(operator.run("wiretap", name, "--json", "--for", "0.5"))
         for name in ("m", "s")
     ]
-    await until(lambda: len(quiet.app.taps._open) == 2, 2.0, "tapped")
+    await until(lambda: len(quiet.app.taps._open) == 2, what="tapped")
     jobs = [job("13812345678", "Guten Morgen"), job("19212345678", "Guten Morgen")]
     await quiet.take(*jobs)
     await delivered(quiet, jobs)

@@ -215,5 +215,5 @@ async def test_a_daemon_that_cannot_start_leaves_its_jobs_where_they_are(tmp_pat
         ledger.rmdir()
         hidden.rename(ledger)
         await daemon.start()
-        await until(lambda: daemon.events(f"{one['id']}/0"), 5.0, "its events")
+        await until(lambda: daemon.events(f"{one['id']}/0"), what="its events")
         assert (await daemon.final(f"{one['id']}/0"))["state"] == "delivered"

@@ -94,7 +94,7 @@ async def whole(directory: Path, *accounts: Account, **config: Any) -> AsyncIter
         nodes = [
             (account.name, gateway.name) for account in accounts for gateway in account.gateways
         ]
-        await until(lambda: all(pool.up(*node) for node in nodes), 5.0, "bound")
+        await until(lambda: all(pool.up(*node) for node in nodes), what="bound")
         yield opened
     finally:
         if opened.drained is None:

@@ -22,7 +22,7 @@ from protocols.smgp.session import SmgpSession
 from protocols.smpp.account import SmppAccount
 from protocols.smpp.session import SmppSession
 
-SOON = 5.0
+SOON = 30.0
 
 OPENED: list[Sp | PlainCmpp] = []
 """What a test opened and the fixture `closing` closes."""

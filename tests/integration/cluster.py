@@ -233,7 +233,7 @@ class Cluster:
         self._redial()
         await self.shared(len(self.alive))
 
-    async def ready(self, within: float = 20.0) -> None:
+    async def ready(self, within: float = 60.0) -> None:
         """Until every carrier is usable at every daemon that runs."""
 
         async def all_ready() -> bool:
@@ -250,7 +250,7 @@ class Cluster:
 
     async def leave(self, name: str) -> int:
         """With SIGTERM; the exit status."""
-        status = await self.daemons[name].signal(within=20.0)
+        status = await self.daemons[name].signal(within=60.0)
         self._redial()
         return status
 
@@ -304,7 +304,7 @@ class Cluster:
             if admin is None:
                 admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
             (answer,) = admin.describe_consumer_groups(
-                [self.topics.group], request_timeout=3.0
+                [self.topics.group], request_timeout=10.0
             ).values()
             try:
                 group = await asyncio.to_thread(answer.result, WITHIN)
@@ -352,7 +352,7 @@ class Cluster:
         finally:
             asker.close()
 
-    async def caught_up(self, within: float = 10.0) -> None:
+    async def caught_up(self, within: float = 60.0) -> None:
         """Until the group's offsets are at the ends of all partitions."""
 
         async def even() -> bool:
@@ -360,7 +360,7 @@ class Cluster:
 
         await eventually(even, within, "no lag")
 
-    async def caught_up_but(self, jobs: Collection[dict[str, Any]], within: float = 10.0) -> None:
+    async def caught_up_but(self, jobs: Collection[dict[str, Any]], within: float = 60.0) -> None:
         """Until no more than these, and what came after them, is not behind the offsets."""
 
         async def near() -> bool:
@@ -368,7 +368,7 @@ class Cluster:
 
         await eventually(near, within, f"a lag of {len(jobs)}")
 
-    async def taken(self, count: int, within: float = 20.0) -> None:
+    async def taken(self, count: int, within: float = 60.0) -> None:
         """Until the daemons that run have taken so many jobs."""
 
         async def enough() -> bool:
@@ -418,7 +418,7 @@ class Cluster:
         """The sum over the daemons that run."""
         return sum([await self.daemons[one].metric(name, **labels) for one in self.alive])
 
-    async def counts(self, wanted: float, name: str, within: float = 10.0, **labels: str) -> None:
+    async def counts(self, wanted: float, name: str, within: float = 60.0, **labels: str) -> None:
         """Until the metric, summed over the daemons, is as wanted."""
         found = -1.0
 
@@ -432,7 +432,7 @@ class Cluster:
         except AssertionError:
             raise AssertionError(f"{name}{labels} is {found}, not {wanted}") from None
 
-    async def duplicates(self, wanted: int, within: float = 10.0) -> None:
+    async def duplicates(self, wanted: int, within: float = 60.0) -> None:
         """Until as many repeated jobs were counted, by all daemons together."""
         await self.counts(
             wanted,
@@ -475,7 +475,7 @@ class Cluster:
             and (numbers is None or national(submit.to[0]) in numbers)
         }
 
-    async def reached(self, jobs: Collection[dict[str, Any]], within: float = 10.0) -> None:
+    async def reached(self, jobs: Collection[dict[str, Any]], within: float = 60.0) -> None:
         """Until a gateway has a part of each of these messages."""
         wanted = {one["to"] for one in jobs}
 
@@ -485,7 +485,7 @@ class Cluster:
         await until(lambda: not missing(), within, lambda: f"submits to {sorted(missing())[:5]}")
 
     async def settled(
-        self, jobs: Collection[dict[str, Any]], within: float = 20.0
+        self, jobs: Collection[dict[str, Any]], within: float = 60.0
     ) -> list[dict[str, Any]]:
         """The final event of each message, in the order of the jobs."""
         messages = [message for one in jobs for message in messages_of(one)]
@@ -503,7 +503,7 @@ class Cluster:
         finals = self.topics.finals()
         return [finals[message] for message in messages]
 
-    async def delivered(self, jobs: Collection[dict[str, Any]], within: float = 20.0) -> None:
+    async def delivered(self, jobs: Collection[dict[str, Any]], within: float = 60.0) -> None:
         """Until all of them are, with one final event each."""
         ends = await self.settled(jobs, within)
         others = [event for event in ends if event["state"] != "delivered"]

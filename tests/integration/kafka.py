@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from tests.contract.process import Published, until
 
 MSGPACK = "application/msgpack"
-WITHIN = 15.0
+WITHIN = 60.0
 """Seconds that a single request may take."""
 
 
@@ -150,7 +150,7 @@ class Topics:
         """The final event of each message that has one."""
         return {event["message"]: event for event in self.reports() if event["final"]}
 
-    async def final(self, message: str, within: float = 10.0) -> dict[str, Any]:
+    async def final(self, message: str, within: float = 60.0) -> dict[str, Any]:
         found: dict[str, Any] = await until(
             lambda: self.finals().get(message),
             within,
@@ -158,7 +158,7 @@ class Topics:
         )
         return found
 
-    async def settled(self, count: int, within: float = 20.0) -> dict[str, dict[str, Any]]:
+    async def settled(self, count: int, within: float = 60.0) -> dict[str, dict[str, Any]]:
         """All final events, once there are as many."""
         await until(
             lambda: len(self.finals()) >= count, within, lambda: f"{len(self.finals())} of {count}"
@@ -182,7 +182,7 @@ class Topics:
             asker.close()
 
     async def moved(
-        self, wanted: dict[int, int], topic: str = "jobs", within: float = 10.0
+        self, wanted: dict[int, int], topic: str = "jobs", within: float = 60.0
     ) -> dict[int, int]:
         """The group's offsets, once they have these among them."""
         found: dict[int, int] = {}

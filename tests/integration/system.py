@@ -98,7 +98,7 @@ class System:
             if not why.startswith("closed:")
         }
 
-    async def reached(self, carrier: str, count: int, within: float = 10.0) -> None:
+    async def reached(self, carrier: str, count: int, within: float = 60.0) -> None:
         node = self.node(carrier)
         await until(lambda: node.counts.submits >= count, within, f"{count} submits of {carrier}")
 

@@ -109,7 +109,7 @@ async def test_a_subscribers_message_reaches_a_java_client(pair: Pair, written: 
     whole = await pair.client.event("message", of="inbound", text=written)
     assert whole["from"].removeprefix("86") == sender[2:]
     assert (whole["to"], whole["parts"]) == ([ACCESS], parts)
-    await until(lambda: pair.node.counts.inbound_taken == before + parts, 5.0, "answers")
+    await until(lambda: pair.node.counts.inbound_taken == before + parts, what="answers")
 
 
 @in_module
@@ -141,7 +141,7 @@ async def test_the_counts_agree_with_what_the_java_client_did(pair: Pair) -> Non
     """The last of those that share the pair."""
     client = pair.client
     sent = len(client.seen("submit"))
-    await until(lambda: pair.node.counts.reports_taken == sent, 5.0, "reports taken")
+    await until(lambda: pair.node.counts.reports_taken == sent, what="reports taken")
     agrees(pair.node, sent)
     assert len(client.seen("answer")) == len(client.seen("report")) == sent
     assert pair.node.counts.inbound_taken == len(client.seen("inbound"))
@@ -164,7 +164,7 @@ async def test_a_java_client_is_throttled_and_refused_as_told(pair: Pair) -> Non
     # Some clients send a throttled submit again by themselves, whatever came of it then.
     assert counts.throttled >= 1
     assert counts.refused >= 1
-    await until(lambda: counts.submits == counts.answered, 5.0, "answers")
+    await until(lambda: counts.submits == counts.answered, what="answers")
 
 
 @in_module
@@ -172,7 +172,7 @@ async def test_a_java_client_that_takes_leave_is_let_go(pair: Pair) -> None:
     await pair.client.leave()
     await pair.client.event("closed", side="client")
     client_side = 1 if pair.protocol == "sgip" else 0  # the gateway's own connection to the client
-    await until(lambda: pair.gateway.connections <= client_side, 5.0, "the connection's end")
+    await until(lambda: pair.gateway.connections <= client_side, what="the connection's end")
     assert pair.node.counts.closed_in_error == 0
 
 

@@ -144,8 +144,7 @@ async def dead(topics: Topics, partition: int, offset: int) -> dict[str, Any]:
             ),
             None,
         ),
-        10.0,
-        f"a dead letter of {place}",
+        what=f"a dead letter of {place}",
     )
     return found
 
@@ -202,8 +201,7 @@ async def test_messages_of_subscribers_are_published_under_their_number(running:
             lambda phone=phone: [  # type: ignore[misc]
                 p for p in running.topics.published["inbound"] if p.value["from"] == phone
             ],
-            10.0,
-            f"the message of {phone}",
+            what=f"the message of {phone}",
         )
         assert (found.key, found.content_type) == (phone, "application/json")
         assert (found.value["text"], found.value["ext"]) == (text, "88")
@@ -229,7 +227,7 @@ async def test_hundreds_of_jobs_over_all_partitions_and_carriers_arrive_once(
     places = await running.topics.send(*jobs)
     assert len({partition for partition, _ in places}) > 1
     for one in jobs:
-        final = await running.topics.final(f"{one['id']}/0", within=20.0)
+        final = await running.topics.final(f"{one['id']}/0")
         assert final["state"] == "delivered"
     assert running.system.distinct == before + len(jobs)
 
@@ -289,7 +287,7 @@ async def test_an_urgent_job_overtakes_a_backlog(kafka: str, tmp_path: Path) -> 
         written = k.system.node("mobile").counts.submits
         await k.topics.send(*urgent, topic="urgent")
         for one in urgent:
-            await k.topics.final(f"{one['id']}/0", within=5.0)
+            await k.topics.final(f"{one['id']}/0")
         order = [s.to[0] for s in k.system.node("mobile").submits]
         # What was written or claimed when they came may go before them, and no more.
         places = [order.index(one["to"]) for one in urgent]
@@ -400,7 +398,7 @@ async def test_a_machine_lost_with_its_disk_loses_no_job(kafka: str, tmp_path: P
             k.system.gateway(carrier).freeze(None)
         await k.start()
         for one in open_:
-            assert (await k.topics.final(f"{one['id']}/0", within=20.0))["state"] == "delivered"
+            assert (await k.topics.final(f"{one['id']}/0"))["state"] == "delivered"
         # At most the unanswered window went once more, and nothing that was answered.
         assert k.system.twice <= len(open_)
         assert k.system.distinct == len(done) + len(open_)
@@ -424,7 +422,7 @@ async def test_a_broker_that_dies_and_comes_back_loses_nothing(
         await until_not_ready(k)
         await asyncio.to_thread(own_kafka.start)
         await k.topics.send(*third)
-        finals = await k.topics.settled(len(jobs), within=40.0)
+        finals = await k.topics.settled(len(jobs))
         assert {event["state"] for event in finals.values()} == {"delivered"}
         assert k.system.distinct == len(jobs)
         assert k.system.twice == 0

@@ -77,14 +77,14 @@ async def test_a_carrier_that_is_down_holds_up_no_offset_and_nobody_else(ground:
         mixed = [one for pair in zip(jobs, others, strict=True) for one in pair]
         began = time.monotonic()
         await over_partitions(c.topics, mixed)
-        await c.delivered(others, within=3.0)
+        await c.delivered(others)
         await parked(c, jobs)
         assert time.monotonic() - began >= SOON["park_after"]
         assert c.twice() == {}
         # Urgent and normal ones of another carrier come through while others are parked.
         late = [job("telecom", priority=p) for p in ("urgent", "normal", "bulk")]
         await c.topics.send(*late, topic="urgent")
-        await c.delivered(late, within=3.0)
+        await c.delivered(late)
         await c.topics.send(*jobs[:5])
         await c.duplicates(5)
         await up(c)
@@ -180,13 +180,13 @@ async def test_an_empty_disk_finds_what_was_parked_and_what_was_not_sent_since(
 async def test_a_job_for_later_is_parked_and_sent_at_its_time(ground: Ground, what: str) -> None:
     async with cluster(ground, mobile(1), names=["a"], daemon=SOON) as c:
         await c.start()
-        at = ahead(5.0 if what == "runs on" else SESSION + 6.0)
+        at = ahead(8.0 if what == "runs on" else SESSION + 10.0)
         jobs = [job(not_before=at) for _ in range(PARTITIONS)]
         now = job()
         await over_partitions(c.topics, jobs)
         await c.topics.send(now)
-        await c.delivered([now], within=2.0)
-        await c.caught_up(3.0)
+        await c.delivered([now])
+        await c.caught_up()
         records = await c.records("parked")
         assert all(any(r.names(one["id"]) for r in records) for one in jobs)
         assert await c.metric("carrierd_parked", account="mobile") == len(jobs)
@@ -195,29 +195,29 @@ async def test_a_job_for_later_is_parked_and_sent_at_its_time(ground: Ground, wh
             await c.start("a")
         due = datetime.fromisoformat(at).timestamp()
         assert time.time() < due, "the machine is too slow for this test"
-        ends = await c.settled(jobs, within=due - time.time() + 10.0)
+        ends = await c.settled(jobs, within=due - time.time() + 60.0)
         assert {event["state"] for event in ends} == {"delivered"}
         for one in jobs:
             (submit,) = c.accounts["mobile"].far.to(one["to"])
             late = time.time() - (time.monotonic() - submit.at) - due
-            assert -0.02 <= late <= 2.0, late
+            assert -0.02 <= late <= 4.0, late
 
 
 @scene()
 async def test_time_runs_for_what_is_parked(ground: Ground) -> None:
     """`expires_at`, and the account's `report_within` counted from the taking."""
-    async with cluster(ground, mobile(1, report_within=6.0), names=["a"], daemon=SOON) as c:
+    async with cluster(ground, mobile(1, report_within=8.0), names=["a"], daemon=SOON) as c:
         await down(c)
         await c.start(ready=False)
-        until_ = time.monotonic() + 4.0
-        short = [job(expires_at=ahead(4.0)) for _ in range(PARTITIONS)]
+        until_ = time.monotonic() + 6.0
+        short = [job(expires_at=ahead(6.0)) for _ in range(PARTITIONS)]
         long = [job() for _ in range(PARTITIONS)]
         await over_partitions(c.topics, short + long)
         await parked(c, short + long)
         assert time.monotonic() < until_, "the machine is too slow for this test"
-        ends = await c.settled(short, within=6.0)
+        ends = await c.settled(short)
         assert time.monotonic() >= until_ - 0.05
-        ends += await c.settled(long, within=6.0)
+        ends += await c.settled(long)
         assert {(e["state"], e["code"]) for e in ends} == {("expired", "LOCAL:QUEUE_EXPIRED")}
         await gone(c)
         await up(c)
@@ -262,12 +262,12 @@ async def test_parking_while_the_carrier_flaps_sends_each_once(ground: Ground) -
         for _ in range(3):
             count, wanted = len(c.submits), len(c.submits) + 10
             await up(c)
-            await until(lambda wanted=wanted: len(c.submits) >= wanted, 15.0, "submits")  # type: ignore[misc]
+            await until(lambda wanted=wanted: len(c.submits) >= wanted, what="submits")  # type: ignore[misc]
             await down(c)
             assert len(c.submits) > count
             await asyncio.sleep(1.5 * SOON["park_after"])
         await up(c)
-        ends = await c.settled(jobs, within=30.0)
+        ends = await c.settled(jobs)
         assert {event["state"] for event in ends} == {"delivered"}
         c.once(jobs)
         doubt = {e["to"] for e in c.topics.reports() if e["state"] == "uncertain"}

@@ -61,15 +61,15 @@ async def test_daemons_that_join_and_leave_under_load_cost_nothing(ground: Groun
         slowly(c)
         await c.start("a")
         load = Load(c.topics, 250 * LOAD, some)
-        await until(lambda: len(c.submits) > 100, 10.0, "submits")
+        await until(lambda: len(c.submits) > 100, what="submits")
         await c.start("b")
-        await until(lambda: "b" in c.writers(), 10.0, "submits of the one that joined")
+        await until(lambda: "b" in c.writers(), what="submits of the one that joined")
         assert await c.leave("a") == 0
         await c.shared(1)
         await c.start("c")
-        await until(lambda: "c" in c.writers(), 10.0, "submits of the one that joined")
+        await until(lambda: "c" in c.writers(), what="submits of the one that joined")
         jobs = await load.enough()
-        await c.delivered(jobs, within=30.0)
+        await c.delivered(jobs)
         c.once(jobs)
         assert c.twice() == {}
         told = {event["state"] for event in c.topics.reports()}
@@ -163,7 +163,7 @@ async def test_a_broker_that_is_away_costs_nothing(
             new = [some(index) for index in range(400 * LOAD)]
             reached = len(c.submits)
             await offer(c.topics, new[: len(new) // 2], 400 * LOAD)
-            await until(lambda reached=reached: len(c.submits) > reached + 50, 10.0, "load")  # type: ignore[misc]
+            await until(lambda reached=reached: len(c.submits) > reached + 50, what="load")  # type: ignore[misc]
             if trouble == "frozen":
                 own_kafka.freeze()
                 try:
@@ -177,7 +177,7 @@ async def test_a_broker_that_is_away_costs_nothing(
             assert set(c.alive) == {"a", "b"}, trouble
             await offer(c.topics, new[len(new) // 2 :], 400 * LOAD)
             jobs += new
-            await c.delivered(jobs, within=40.0)
+            await c.delivered(jobs)
             await c.shared(2)
         assert c.twice() == {}
         assert {event["state"] for event in c.topics.reports()} <= {"accepted", "delivered"}

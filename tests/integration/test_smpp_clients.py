@@ -37,7 +37,7 @@ async def test_an_smpp_clients_texts_are_answered_and_reported(name: smpp.Name) 
             assert text(received) == message.text
             assert len(received) == len(ids)
             assert all(part.sender == ACCESS and part.wants_report for part in received)
-        await until(lambda: made.connections == 0, 5.0, "the client's leave")
+        await until(lambda: made.connections == 0, what="the client's leave")
         agrees(node, parts)
         assert (node.counts.logins, node.counts.closed_in_error) == (1, 0)
 
@@ -68,7 +68,7 @@ async def test_a_subscribers_message_reaches_an_smpp_client(header: str) -> None
     written = "长" * 100
     async with gateway("smpp") as (made, node):
         reading = asyncio.create_task(asyncio.to_thread(take_inbound, made.port, 3))
-        await until(lambda: node.counts.logins == 1, 5.0, "the login")
+        await until(lambda: node.counts.logins == 1, what="the login")
         assert deliver(node, made, "13900000009", "TD") == 1
         assert deliver(node, made, "13900000009", written, header) == 2
         short, *long = await reading
@@ -79,7 +79,7 @@ async def test_a_subscribers_message_reaches_an_smpp_client(header: str) -> None
             assert (sar is not None) == (header == "sar")
             octets += content if sar is not None else content[1 + content[0] :]
         assert octets.decode("utf-16-be") == written
-        await until(lambda: node.counts.inbound_taken == 3, 5.0, "the answers")
+        await until(lambda: node.counts.inbound_taken == 3, what="the answers")
 
 
 def take_inbound(port: int, count: int) -> list[tuple[str, str, bytes, int | None]]:

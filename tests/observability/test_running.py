@@ -158,24 +158,24 @@ async def play(stage: Stage, prometheus: Prometheus) -> Story:
     story = Story()
     asked = expressions() - NEVER.keys()
     well = {each for each in asked if not of_name(each)}
-    story.empty_when_well = await answered(prometheus, well, 12.0)
+    story.empty_when_well = await answered(prometheus, well, 60.0)
     story.fired_when_well = await prometheus.firing()
 
     for node in KILLED:
         await stage.fault(node, kill=True)
     with suppress(TimeoutError):
-        async with asyncio.timeout(6.0):
+        async with asyncio.timeout(30.0):
             while not story.fired >= EXPECTED:
                 story.fired |= await prometheus.firing()
                 await asyncio.sleep(LOOK_EVERY)
     alarm = {each for each in asked - well if "ALERTS" in each}
-    story.empty_at_last = await answered(prometheus, alarm, 2.0)
+    story.empty_at_last = await answered(prometheus, alarm, 30.0)
 
     for node in KILLED:
         await stage.fault(node, revive=True)
     recovered = time.monotonic()
     with suppress(TimeoutError):
-        async with asyncio.timeout(15.0):
+        async with asyncio.timeout(60.0):
             while firing := await prometheus.firing():
                 story.fired |= firing
                 await asyncio.sleep(LOOK_EVERY)
@@ -183,9 +183,9 @@ async def play(stage: Stage, prometheus: Prometheus) -> Story:
 
     await stage.fault("*", undelivered=0.3, refuse=0.3)
     await stage.fault("broadnet/broadnet-1", refuse_logins=WRONG_PASSWORD, hang_up=True)
-    story.empty_at_last |= await answered(prometheus, asked - well - alarm, 6.0)
+    story.empty_at_last |= await answered(prometheus, asked - well - alarm, 30.0)
     with suppress(TimeoutError):
-        async with asyncio.timeout(6.0):
+        async with asyncio.timeout(30.0):
             while not await prometheus.firing() >= REFUSED:  # noqa: ASYNC110  # another process
                 await asyncio.sleep(LOOK_EVERY)
             story.refusal_seen = True
@@ -217,7 +217,7 @@ async def test_the_index_of_the_runbooks_names_these_alerts(situation: str) -> N
 
 
 async def test_they_resolve_when_the_nodes_are_back(story: Story) -> None:
-    assert story.resolved_after < 15.0
+    assert story.resolved_after < 60.0
 
 
 async def test_refused_credentials_are_told_from_a_node_that_is_away(story: Story) -> None:

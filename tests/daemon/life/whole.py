@@ -62,7 +62,7 @@ class Whole:
     def states(self, job: dict[str, Any]) -> list[str]:
         return [event["state"] for event in self.of(job)]
 
-    async def state(self, job: dict[str, Any], state: str, within: float = 3.0) -> None:
+    async def state(self, job: dict[str, Any], state: str, within: float = 30.0) -> None:
         await until(lambda: state in self.states(job), within, lambda: f"{state}: {self.told}")
 
 

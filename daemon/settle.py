@@ -137,7 +137,7 @@ class Settle:
         part, m = write.part, write.message
         self._close_write(write)
         c.touch(m)
-        protocol = self.accounts[m.account].protocol if m.account is not None else ""
+        protocol = self._protocol(m)
         part.carrier_ids.append(carrier_id)
         if write.place is not None:
             if carrier_id:
@@ -187,9 +187,7 @@ class Settle:
         waits = part.state is PartState.UNSENT
         if part.state is PartState.IN_DOUBT:
             self.doubt(m, part, False)
-        account = self.accounts[m.account] if m.account is not None else None
-        protocol = account.protocol if account is not None else ""
-        meaning = self.codes.look(m.carrier or "", protocol, "submit", code)
+        meaning = self.codes.look(m.carrier or "", self._protocol(m), "submit", code)
         alone = listed and meaning.cause not in COMMON
         if throttled or (meaning.retryable and part.tries < MOST_TRIES) or alone:
             part.state = PartState.UNSENT
@@ -216,8 +214,8 @@ class Settle:
         part.doubts += 1
         c.touch(m)
         self._step(m, Step(wall, "unanswered", part.number, write.attempt, write.node))
-        if write.carrier_id is not None and m.account is not None:
-            c.carrier_id(m, part.number, self.accounts[m.account].protocol, write.carrier_id)
+        if write.carrier_id is not None:
+            c.carrier_id(m, part.number, self._protocol(m), write.carrier_id)
         if m.final or part.state is not PartState.WRITTEN:
             return
         part.state = PartState.IN_DOUBT
@@ -444,9 +442,8 @@ class Settle:
         for part in m.parts:
             state = part.state
             if state is FAILED:
-                protocol = self.accounts[m.account].protocol if m.account is not None else ""
                 code = part.code or ""
-                meaning = self.codes.look(m.carrier or "", protocol, "report", code)
+                meaning = self.codes.look(m.carrier or "", self._protocol(m), "report", code)
                 self._finish(m, State.UNDELIVERED, code, meaning, "report", wall, c)
                 return
             if state is not PART_DELIVERED:
@@ -462,7 +459,7 @@ class Settle:
     def _accept(self, m: Message, wall: float, c: Changes) -> None:
         m.answered = wall
         m.stage = "submit"
-        m.code = _ok(self.accounts[m.account].protocol) if m.account is not None else None
+        m.code = _ok(self._protocol(m)) if m.account is not None else None
         m.state = ACCEPTED
         c.safe.append(m)
         c.answered.append(m)
@@ -501,9 +498,9 @@ class Settle:
 
     def _shown(self, m: Message, c: Changes) -> None:
         """The event shows ids that no answer brought (SGIP): they, too, lead to the message."""
+        protocol = self._protocol(m)
         for part in m.parts:
-            if part.written_id is not None and m.account is not None:
-                protocol = self.accounts[m.account].protocol
+            if part.written_id is not None and protocol:
                 c.carrier_id(m, part.number, protocol, part.written_id)
 
     def _close(self, m: Message, c: Changes) -> None:
@@ -550,6 +547,11 @@ class Settle:
             (p.state is PartState.IN_DOUBT and p.doubts < 2) or p.state is PartState.UNSENT
             for p in m.parts
         )
+
+    def _protocol(self, m: Message) -> str:
+        """Empty for an account that is not configured any more: its messages still end."""
+        account = self.accounts.get(m.account) if m.account is not None else None
+        return account.protocol if account is not None else ""
 
     def _last(self, m: Message, wall: float) -> float:
         """When a message in doubt is given up."""

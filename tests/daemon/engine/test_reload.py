@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 
 import pytest
 
@@ -12,7 +13,7 @@ from daemon.config import Node, examine
 from daemon.link import Link
 
 from .conftest import MakeDesk
-from .desk import Desk, Terms, Wire, configured
+from .desk import Desk, Terms, Wire, configured, stand_still
 
 
 def reload(desk: Desk, *terms: Terms) -> None:
@@ -96,3 +97,29 @@ async def test_nothing_is_lost_when_an_account_gets_other_nodes(
     other = desk.peer(node="n2")
     found = await desk.written(other, 2)
     assert [part.number for _, part, _ in found] == [1, 2]
+
+
+async def test_a_message_of_an_account_that_is_gone_after_a_restart_ends_and_stops_nothing(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SGIP: an event shows ids that no answer brought, and those are spelled by protocol."""
+    sequence = struct.pack("!III", 3025112345, 1122083000, 7)
+    desk = await make_desk(Terms(name="a"), Terms(name="b"))
+    peer = desk.peer("a")
+    await desk.take({"id": "lost"}, {"id": "taken"})
+    [(_, _, lost), (answered, _, taken)] = await desk.written(peer)
+    lost.part.written_id = taken.part.written_id = sequence
+    peer.accepts(answered, sequence)
+    fresh = await desk.crash()
+    fresh.text = configured(Terms(name="b"))
+    stand_still(monkeypatch, fresh)
+    await fresh.start()
+    try:
+        await fresh.pass_(259_300.0)
+        ends = {name: fresh.of(f"{name}/0")[-1] for name in ("lost", "taken")}
+    finally:
+        await fresh.close()
+    assert [(end["state"], end["code"]) for end in ends.values()] == [
+        ("expired", "LOCAL:NO_RESP"),
+        ("expired", "LOCAL:NO_REPORT"),
+    ]

@@ -125,6 +125,8 @@ class Settle:
     def written(self, write: Write, node: str, wall: float) -> None:
         part, m = write.part, write.message
         part.state = WRITTEN
+        if write.attempt > part.attempt > 0:
+            self.tally.resent(m.account)  # not again when this attempt is throttled
         part.attempt = write.attempt
         part.flying += 1
         m.attempts = max(m.attempts, write.attempt)
@@ -417,7 +419,6 @@ class Settle:
                     if part.state is PartState.IN_DOUBT and part.doubts < 2:
                         self.doubt(m, part, False)
                         part.state = PartState.UNSENT
-                        self.tally.resent(m.account)
                 self.again(m, 0.0)
 
     def stays_in_doubt(self, m: Message) -> None:

@@ -152,5 +152,5 @@ class Tally:
         self.lates[account or ""] += 1
 
     def resent(self, account: str | None) -> None:
-        """A part is to be written a second time."""
+        """A part is written a second time."""
         self.resents[account or ""] += 1

@@ -195,3 +195,24 @@ async def test_after_a_crash_only_what_was_claimed_is_in_doubt(make_desk: MakeDe
     assert len(fresh.told) == out
     assert {event["state"] for event in fresh.told} == {"uncertain"}
     assert fresh.app.router.waiting("a") == 20 - 1 - out
+
+
+async def test_what_waits_to_be_resent_and_never_is_does_not_count_as_resent(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    expires = datetime.fromtimestamp(START + 30.0, UTC).isoformat()
+    await desk.take({"id": "j", "expires_at": expires}, {"id": "k"})
+    await desk.written(peer)
+    peer.lost()
+    await desk.pass_(11.0)
+    assert desk.app.tally.resents == {}, "both wait for a bind"
+    await desk.pass_(30.0)
+    other = desk.peer()
+    [(sequence, _, write)] = await desk.written(other)
+    assert write.message.id == "k/0"
+    assert desk.app.tally.resents == {"a": 1}
+    other.refuses(sequence, "8", throttled=True)
+    assert await desk.written(other), "the same attempt"
+    assert desk.app.tally.resents == {"a": 1}

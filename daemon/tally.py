@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 
-from .model import Message, State
+from .model import EXPIRED, Message, State
 
 SECONDS = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
@@ -131,8 +131,8 @@ class Tally:
         self.messages[m.carrier, m.account, m.state] += 1
 
     def finished(self, m: Message, wall: float) -> None:
-        """The message has its verdict."""
-        if m.account is not None and m.stage == "report" and m.reported is not None:
+        """The message has its verdict; a report gave it, or the end of waiting for one."""
+        if m.account is not None and m.stage == "report" and m.state is not EXPIRED:
             self.delivery[m.account].observe(wall - m.job.produced)
 
     def failed(self, m: Message, fault: str, wall: float) -> None:

@@ -86,3 +86,18 @@ async def test_messages_that_expired_in_their_queue_are_not_counted_as_waiting(
     await desk.pass_(31.0)
     assert desk.states("j/0") == ["expired"]
     assert desk.app.router.waiting("a") == 0
+
+
+async def test_a_message_that_ends_without_its_last_report_has_no_time_of_delivery(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j", "text": LONG}, {"id": "k", "text": LONG})
+    ids = [peer.accepts(sequence) for sequence, _, _ in await desk.written(peer)]
+    for key in ids[:3]:
+        peer.reports(key, to="13912345678")
+    await desk.pass_(259_201.0)
+    assert desk.states("j/0") == ["accepted", "delivered"]
+    assert [(e["state"], e["code"]) for e in desk.of("k/0")][-1] == ("expired", "LOCAL:NO_REPORT")
+    assert desk.app.tally.delivery["a"].count == 1

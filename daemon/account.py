@@ -209,6 +209,11 @@ class Account:
             or any(len(link.again) for link in self.links)
         )
 
+    @property
+    def pace(self) -> float:
+        """Parts per second that it may write now: its rate, or less after backing off."""
+        return self.pacer.pace_at(asyncio.get_running_loop().time())
+
     def at_its_pace(self, now: float) -> bool:
         """Whether it writes as much as it may: what waits here waits for the account alone."""
         return not self.pacer.idle(now)

@@ -188,7 +188,7 @@ class Metrics(Collector):
         uncertain = gauge("uncertain", "Messages in doubt.", ["account"])
         parked = gauge("parked", "Messages parked in the broker.", ["account"])
         for name, account in self.accounts.items():
-            rate.add_metric([name], account.pacer.pace)
+            rate.add_metric([name], account.pace)
             waiting.add_metric([name], account.own_waiting + self.router.waiting(name))
             uncertain.add_metric([name], self.uncertain(name))
             parked.add_metric([name], self.router.parked(name))

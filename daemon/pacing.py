@@ -118,6 +118,11 @@ class Pacer:
             at = max(at, wrote_at + 1.0)
         return at
 
+    def pace_at(self, now: float) -> float:
+        """`pace`, grown back as far as it is by now, though nothing was written meanwhile."""
+        self._refill(now)
+        return self.pace
+
     def idle(self, now: float) -> bool:
         """Whether less is written than may be: all that may be saved up is."""
         self._refill(now)

@@ -147,7 +147,7 @@ class Status:
             "parked": self.router.parked(name),
             "why": self.why(name, now),
             "rate": account.settings.rate,
-            "rate_now": round(account.pacer.pace, 1),
+            "rate_now": round(account.pacer.pace_at(now), 1),
             "held": self._hold(self.pool.holds.of(name)),
             "nodes": nodes,
         }

@@ -261,3 +261,19 @@ async def test_when_all_nodes_throttle_the_pace_is_cut_no_further_than_the_lowes
     assert gateway.since(0.5) >= 0.9 * 0.5 * 120
     account.pacer.ready(gateway.peer.now + 10.0)
     assert account.pacer.pace == 200
+
+
+async def test_the_pace_that_is_shown_grows_back_while_nothing_is_written(
+    make_desk: MakeDesk, clock: SimpleNamespace
+) -> None:
+    desk = await make_desk(Terms(rate=200))
+    gateway = Gateway(desk.peer(), latency=0.02, throttles=lambda n: n == 1)
+    await offer(desk, 1)
+    await run(clock, desk, 1.0, gateway)
+    assert desk.states("j0/0") == ["accepted"]
+    before = gauge(desk, "rate_limit")["a",]
+    clock.now += 10.0
+    assert before < 200
+    assert gauge(desk, "rate_limit") == {("a",): 200}
+    [shown] = desk.app.status.show()["accounts"]
+    assert shown["rate_now"] == 200

@@ -293,6 +293,8 @@ class Account:
                     self._turns.undo()
                     break
                 empty = False
+                if len(parts) > 1:
+                    self._turns.more(message.lane, len(parts) - 1, sources)
                 followers = self._followers(message, source, sources) if lists_allowed else ()
                 link.reserve(message, len(parts))
                 message.link = link

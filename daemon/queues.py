@@ -17,7 +17,7 @@ from .model import LANES, Message
 MOST_IN_MEMORY = 10_000
 """Messages of one lane of one route."""
 BULK_SHARE = 10
-"""Of so many messages that are not urgent, one is bulk while any waits (contract section 6.6)."""
+"""Of so many parts that are not urgent, one is bulk while any waits (contract section 6.6)."""
 
 
 class Lanes:
@@ -194,7 +194,9 @@ class Turns:
         return None
 
     def more(self, lane: int, count: int, sources: Sequence[Lanes]) -> None:
-        """So many of a lane went along with what `next` gave last, and count as well."""
+        """So many parts of a lane go along with that of `next`'s last message, and count as well:
+        further parts of it, or other messages of its list.
+        """
         if lane == NORMAL and any(source.lanes[BULK] for source in sources):
             self._since_bulk += count
         elif lane == BULK and any(source.lanes[NORMAL] for source in sources):

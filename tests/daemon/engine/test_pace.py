@@ -154,3 +154,18 @@ async def test_an_urgent_message_goes_before_the_rest_of_one_that_is_longer_than
     parts = names.count("now")
     assert names[names.index("now") :][:parts] == ["now"] * parts
     assert desk.states("slow/0") == desk.states("now/0") == ["accepted"]
+
+
+async def test_short_bulk_messages_get_their_share_beside_long_normal_ones(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=200, window=50))
+    peer = desk.peer()
+    await desk.take(*({"id": f"b{n}", "priority": "bulk"} for n in range(100)))
+    await desk.take(*({"id": f"n{n}", "text": "字" * 600} for n in range(50)))
+    wrote = await run(desk, peer, 1.5, round_trip=0.02)
+    names = [name for at, name in wrote if at > 0.3]
+    bulk = sum(name.startswith("b") for name in names)
+    assert len(names) >= 200
+    # Nine parts each: of the messages one in ten is one part in eighty.
+    assert len(names) / 12 <= bulk <= len(names) / 5

@@ -384,7 +384,13 @@ class App:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     def reload(self, config: Config) -> None:
-        """Take over another configuration; what only a restart can take over is logged."""
+        """Take over another configuration; what only a restart can take over is logged.
+
+        A daemon that drains takes over nothing: it would connect, and write, anew.
+        """
+        if self.status.draining:
+            log.warning("not reloaded", reason="draining")
+            return
         for key in needs_restart(self.config, config):
             log.warning("needs a restart", key=key)
         old, config = self.config, merged(self.config, config)

@@ -59,6 +59,7 @@ class Pool:
         self.binds: dict[str, list[Bind]] = {}
         self._of_link: dict[Link, Bind] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._started = False
         for name, account in accounts.items():
             self.binds[name] = [
                 self._bind(account, node, number, mode, makers[name])
@@ -67,6 +68,7 @@ class Pool:
             account.wake = partial(self._wake, account)
 
     def start(self) -> None:
+        self._started = True
         for binds in self.binds.values():
             for bind in binds:
                 self._keep(bind)
@@ -94,7 +96,7 @@ class Pool:
         ]
         self.binds[account.name] = kept + fresh
         account.wake = partial(self._wake, account)
-        for bind in fresh:
+        for bind in fresh if self._started else ():
             self._keep(bind)
         self._rest(account)
         self.rerouted()

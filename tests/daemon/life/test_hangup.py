@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from tests.contract.gateways import Answer, Connection
@@ -135,3 +136,36 @@ async def test_a_carrier_logs_in_with_the_new_secret_from_where_it_may_now(tmp_p
             results.append(await caller.bind("smg", password))
             caller.writer.close()
         assert results == [1, 0]
+
+
+async def test_a_change_before_the_binds_begin_makes_no_connection_twice(tmp_path: Path) -> None:
+    """SIGHUP while the start waits for the broker, or for what another daemon told."""
+    a = Account("a", "cmpp", "mobile")
+
+    def early(opened: Whole) -> None:
+        opened.config["accounts"]["a"]["nodes"][0]["binds"] = 3
+        opened.reload()
+
+    async with whole(tmp_path, a, before_start=early) as opened:
+        await until(lambda: len(a.gateway.bound) == 3, 3.0, "the logins")
+        await delivered(opened, number(), "a")
+        assert len(a.far.logins) == 3
+
+
+async def test_a_daemon_that_drains_begins_nothing_new(tmp_path: Path) -> None:
+    a, fresh = Account("a", "cmpp", "mobile", rate=1), Account("fresh", "cmpp", "mobile")
+    a.far.default = Answer(after=0.5)
+    await fresh.gateway.start()
+    async with whole(tmp_path, a) as opened:
+        jobs = [job(number()) for _ in range(3)]
+        await opened.take(*jobs)
+        await until(lambda: a.far.submits, 3.0, "a submit")
+        draining = asyncio.create_task(opened.drain())
+        await asyncio.sleep(0.1)
+        opened.config["routes"] = {"mobile": ["fresh", "a"]}
+        opened.config["accounts"]["fresh"] = fresh.table()
+        opened.reload()
+        assert await draining == 0
+        assert fresh.far.logins == []
+        assert len(a.far.submits) == 1
+    await fresh.gateway.close()

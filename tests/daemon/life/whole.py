@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,12 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(directory: Path, *accounts: Account, **config: Any) -> AsyncIterator[Whole]:
+async def whole(
+    directory: Path,
+    *accounts: Account,
+    before_start: Callable[[Whole], None] = lambda opened: None,
+    **config: Any,
+) -> AsyncIterator[Whole]:
     """Bound everywhere at the beginning; drained at the end, if that was not done before."""
     routes: dict[str, list[str]] = {}
     for account in accounts:
@@ -88,6 +93,7 @@ async def whole(directory: Path, *accounts: Account, **config: Any) -> AsyncIter
             "accounts": {account.name: account.table() for account in accounts},
         },
     )
+    before_start(opened)
     await opened.app.start()
     try:
         pool = opened.app.pool

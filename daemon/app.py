@@ -292,7 +292,10 @@ class App:
     # Running
 
     async def start(self) -> None:
-        """Raises BrokerError, LedgerError and OSError: what cannot be opened at start."""
+        """Raises BrokerError, LedgerError and OSError: what cannot be opened at start.
+
+        Takes nothing where it was told to stop meanwhile: `drain` is next.
+        """
         self.loop.set_exception_handler(self._unhandled)
         wanted = topics_of(self.config)
         if self.config.broker.kind == "local":
@@ -324,7 +327,9 @@ class App:
         self._run("takeover", self.takeover.run())
         self.pool.start()
         # The group may keep us waiting: a member that was killed has its partitions for a while.
-        await self.source.start()
+        await self._unless_stopped(self.source.start())
+        if self._stopping.is_set():
+            return
         self._run("intake", self.intake.run())
         self.status.starting = False
         self.notify.ready()
@@ -351,6 +356,16 @@ class App:
 
     async def _stopped(self) -> None:
         await self._stopping.wait()
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Until it is done, or is no use any more because the daemon is to stop."""
+        working, stop = asyncio.create_task(work), asyncio.create_task(self._stopped())
+        await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not working.done():
+            working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
     def stop(self) -> None:
         """Drain and end; what SIGTERM does."""

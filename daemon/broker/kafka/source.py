@@ -106,6 +106,12 @@ class KafkaSource:
             await leave(consumer)
             self._consumer = None
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
+        except asyncio.CancelledError:
+            if self._instance is not None and consumer._coordinator is not None:
+                self._instance.leave(consumer)
+            await leave(consumer)
+            self._consumer = None
+            raise
         self._run("commit", self._keep(consumer))
         self._run("look", self._look(consumer))
 

@@ -298,3 +298,34 @@ async def test_a_commit_reaches_the_group_without_a_close(
     async with asyncio.timeout(20):
         while await looker.committed(TopicPartition(*place)) != 6:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_a_member_that_waits_to_be_admitted_can_give_up_and_holds_nobody_up(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("jobs")
+    make_topics(topic, partitions=4)
+    here = settings(kafka, session=SESSION)
+    go_on, held = asyncio.Event(), asyncio.Event()
+
+    async def revoked(places: frozenset[Place]) -> None:
+        held.set()
+        await go_on.wait()
+
+    mine: list[frozenset[Place]] = []
+    first = KafkaBroker(here).source([topic], on_assigned=mine.append, on_revoked=revoked)
+    await first.start()
+    stack.push_async_callback(first.close)
+    second = KafkaBroker(here).source([topic], instance="second")
+    joining = asyncio.create_task(second.start())
+    async with asyncio.timeout(10):
+        while not held.is_set():
+            await first.take(1, 0.05)
+    at = time.monotonic()
+    joining.cancel()
+    await asyncio.wait([joining])
+    await second.close()
+    assert joining.cancelled()
+    assert time.monotonic() - at < 6.0
+    go_on.set()
+    await until(lambda: len(mine) > 1 and len(mine[-1]) == len(mine[0]))

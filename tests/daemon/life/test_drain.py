@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from daemon.app import App
+from daemon.broker.base import Source
+from daemon.broker.local import LocalBroker
+from daemon.config import load
 from tests.contract.gateways import SILENT, Answer
-from tests.contract.process import until
+from tests.contract.process import toml, until
 from tests.contract.world import Account, job, number
 
 from .whole import whole
@@ -80,3 +86,47 @@ async def test_reports_that_come_during_a_drain_are_told_and_acknowledged(tmp_pa
         assert opened.states(fast)[-1] == "delivered"
         assert opened.states(slow) == ["accepted"]
         assert gateway.deliver_answers == [0]
+
+
+class Crowded(LocalBroker):
+    """Its source is kept waiting by the group, as Kafka's is by a member that was killed."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.asked = asyncio.Event()
+
+    def source(self, topics: Sequence[str], **more: Any) -> Source:
+        source = super().source(topics, **more)
+        source.start = self._wait  # type: ignore[method-assign]
+        return source
+
+    async def _wait(self) -> None:
+        self.asked.set()
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_a_daemon_that_is_told_to_stop_while_the_group_keeps_it_waiting_stops(
+    tmp_path: Path,
+) -> None:
+    a = Account("a", "cmpp", "mobile")
+    await a.gateway.start()
+    config = {
+        "daemon": {"name": "life", "state_dir": str(tmp_path / "state")},
+        "broker": {"kind": "local"},
+        "http": {"listen": "127.0.0.1:0"},
+        "routes": {"mobile": ["a"]},
+        "accounts": {"a": a.table()},
+    }
+    file = tmp_path / "carrierd.toml"
+    file.write_text("\n".join(toml(config)) + "\n")
+    broker = Crowded(tmp_path / "state" / "broker")
+    app = App(load(file), broker)
+    running = asyncio.create_task(app.run())
+    await broker.asked.wait()
+    await until(lambda: a.gateway.bound, 3.0, "the login")
+    app.stop()
+    await asyncio.wait([running], timeout=5.0)
+    assert running.done()
+    assert running.result() == 0
+    assert a.gateway.farewells == 1
+    await a.gateway.close()

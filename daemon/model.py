@@ -95,7 +95,8 @@ class Part:
     """One submit of a message; `wire` is its prepared form while it may still be written.
 
     It does not know its message: a cycle would keep every finished message until the collector
-    comes.  `carrier_ids` are those of all answered attempts, oldest first; records show the last.
+    comes.  `carrier_ids` are those of all answered attempts, first attempt first; records show the
+    last.
     """
 
     __slots__ = (

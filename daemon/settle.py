@@ -140,7 +140,10 @@ class Settle:
         self._close_write(write)
         c.touch(m)
         protocol = self._protocol(m)
-        part.carrier_ids.append(carrier_id)
+        if write.attempt < part.attempt:
+            part.carrier_ids.insert(0, carrier_id)  # late: records show the last attempt's
+        else:
+            part.carrier_ids.append(carrier_id)
         if write.place is not None:
             if carrier_id:
                 if carrier_id != write.carrier_id:

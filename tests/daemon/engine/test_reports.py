@@ -237,3 +237,28 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
     desk.app.engine.reports.tick(desk.at)
     await desk.settle()
     assert "delivered" not in desk.states("j/0")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in order", "late"])
+async def test_the_ids_shown_are_of_the_last_attempt_whichever_was_answered_last(
+    make_desk: MakeDesk, late: bool
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(_, _, write)] = await desk.written(peer)
+    peer.silence()
+    await desk.pass_(11.0)
+    [(again, _, _)] = await desk.written(peer)
+    answer = Accepted(write, next(Peer.ids).to_bytes(8))
+    if not late:
+        peer.says(answer)
+    second = peer.accepts(again)
+    if late:
+        peer.says(answer)
+    await desk.settle()
+    peer.reports(answer.carrier_id, to=TO)
+    await desk.settle()
+    assert desk.states("j/0")[-1] == "delivered"
+    assert desk.of("j/0")[-1]["attempts"] == 2
+    assert desk.of("j/0")[-1]["carrier_ids"] == [f"0x{second.hex()}"]

@@ -224,7 +224,9 @@ class Bind:
         elif isinstance(event, Malformed):
             log.warning("malformed PDU", bind=self.name, error=event.error)
         elif isinstance(event, Closed):
-            link.failed = event.error
+            ours = self._stopping.is_set() or self.stays_away()
+            # SGIP's gateways say goodbye to what is idle.
+            link.failed = event.error or not (ours or self.account.protocol == "sgip")
             if link.bound_at is None:
                 self.was_idle = False  # its login was not answered
             if event.error:

@@ -103,7 +103,7 @@ class Link(asyncio.Protocol):
         self.ramping = False
         self.answered_since_bound = False
         self.failed = False
-        """Whether it ended with an error."""
+        """Whether it ended with an error, or by its gateway's goodbye."""
         self.pauses = 0
         """How often it was told "slower" with little taken in between."""
         self.slower_at = -math.inf

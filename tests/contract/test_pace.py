@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import struct
 import time
 from pathlib import Path
 
@@ -167,6 +168,21 @@ async def test_a_lost_node_hands_its_share_over_within_a_second(tmp_path: Path) 
         await all_accepted(w, jobs)
         back = [s for s in account.far.submits if s.node == first.name and s.at > again]
         assert back, "without a restart"
+
+
+@alone()
+async def test_a_node_that_says_goodbye_is_a_node_lost(tmp_path: Path) -> None:
+    account = Account("m", "cmpp", "mobile", nodes=2)
+    first, second = account.gateways
+    async with world(tmp_path, account) as w:
+        await flowing(w, first, second)
+        (connection,) = first.bound
+        connection.send(struct.pack(">III", 12, 2, 9000))
+        places = {"from": first.name, "to": second.name}
+        await w.daemon.reads("carrierd_failovers_total", 1, account="m", **places)
+        await until(lambda: first.bound and first.bound != [connection], 4.0, "the node again")
+        assert await w.daemon.signal() == 0
+        assert "node lost" not in w.daemon.log.read_text().split('"draining"')[1]
 
 
 @alone()

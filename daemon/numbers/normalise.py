@@ -23,7 +23,8 @@ _NATIONAL = re.compile(r"1[3-9][0-9]{9}")
 _IOT = re.compile(r"(?:14(?:0|10|4[01]|6|8)|1064)[0-9]+")
 _IOT_DIGITS = 13
 
-_SPACES = "\t\n\r\v\f \N{NO-BREAK SPACE}\u2002\u2003\u2009\N{IDEOGRAPHIC SPACE}"
+# U+3000 is the last one that Unicode calls a space.
+_SPACES = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\N{MINUS SIGN}\N{SMALL HYPHEN-MINUS}－"
 _DOTS = ".．·。｡"
 _BRACKETS = "()[]{}<>（）［］｛｝＜＞【】〔〕「」〈〉《》"

@@ -24,6 +24,8 @@ from daemon.numbers.normalise import Refusal, folded, normalise
         "[0086]139·1234·5678",
         "\t13912345678\n",
         "139\u20111234\u20115678",
+        "139\u202f1234\u202f5678",  # a narrow no-break space
+        "139\u20071234\u200a5678",
     ],
 )
 def test_every_spelling_folds_to_the_eleven_digits(raw: str) -> None:

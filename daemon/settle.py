@@ -448,6 +448,8 @@ class Settle:
             if state is FAILED:
                 code = part.code or ""
                 meaning = self.codes.look(m.carrier or "", self._protocol(m), "report", code)
+                if meaning.cause == "delivered":  # SGIP's State 2 with ErrorCode 0
+                    meaning = self.codes.unlisted
                 self._finish(m, State.UNDELIVERED, code, meaning, "report", wall, c)
                 return
             if state is not PART_DELIVERED:

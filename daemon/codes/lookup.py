@@ -46,6 +46,11 @@ class Codes:
         )
         self._cache: dict[tuple[str, str, str, str], Meaning] = {}
 
+    @property
+    def unlisted(self) -> Meaning:
+        """What a code means that nobody listed."""
+        return self._last_resort.meaning
+
     def look(self, carrier: str, protocol: str, stage: str, code: str) -> Meaning:
         """What `code` means; `stage` is `report`, `submit`, `bind` or `gate`.
 

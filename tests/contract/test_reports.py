@@ -118,6 +118,7 @@ FAILURES = [
     ("mobile", failed("ZZ:9999"), "ZZ:9999", "unknown"),
     ("unicom", failed("2/25"), "25", "absent"),
     ("unicom", failed("2/182"), "182", "suspended"),
+    ("unicom", failed("2/0"), "0", "unknown"),
     ("telecom", failed("UNDELIV", "005"), "UNDELIV/005", "blacklist"),
     ("telecom", failed("EXPIRED", "007"), "EXPIRED/007", "memory"),
     ("broadnet", failed("REJECTD"), "REJECTD", "unknown"),

@@ -395,3 +395,12 @@ def test_a_message_comes_back_from_the_ledger_as_it_was() -> None:
     assert [(p.state, p.doubts, p.carrier_ids) for p in again.parts] == [
         (p.state, p.doubts, p.carrier_ids) for p in m.parts
     ]
+
+
+def test_a_failure_is_never_called_delivered_whatever_its_code() -> None:
+    desk = Desk("sgip")
+    m = desk.message()
+    desk.accept(desk.write(m), id_=bytes(12))
+    desk.report(m, Fate.FAILED, "0")  # State 2 with ErrorCode 0
+    event = desk.events[-1]
+    assert (event["state"], event["code"], event["cause"]) == ("undelivered", "0", "unknown")

@@ -209,6 +209,7 @@ class Settle:
             return
         part.code = code
         part.state = PartState.REFUSED
+        m.answered = wall
         self._finish(m, State.REJECTED, code, meaning, "submit", wall, c)
 
     def unanswered(self, write: Write, wall: float, c: Changes) -> None:

@@ -160,6 +160,8 @@ async def test_a_refusal_is_rejected_at_once_and_once(
     last = await four.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["stage"]) == ("rejected", "submit")
     assert (last["code"], last["cause"]) == (code, cause)
+    assert last["times"]["submitted"] <= last["times"]["answered"]
+    assert last["times"]["reported"] is None
     await settle()
     assert states(four, f"{one['id']}/0") == ["rejected"]
     assert len(four.accounts[carrier].far.to(to)) == 1

@@ -404,3 +404,12 @@ def test_a_failure_is_never_called_delivered_whatever_its_code() -> None:
     desk.report(m, Fate.FAILED, "0")  # State 2 with ErrorCode 0
     event = desk.events[-1]
     assert (event["state"], event["code"], event["cause"]) == ("undelivered", "0", "unknown")
+
+
+def test_a_refusal_is_an_answer_and_has_its_time() -> None:
+    desk = Desk()
+    m = desk.message()
+    desk.reject(desk.write(m), "13")
+    event = desk.events[-1]
+    assert event["state"] == "rejected"
+    assert event["times"]["answered"] == desk.settle.records.stamps.text(RECEIVED + 1)

@@ -117,7 +117,7 @@ def _send(args: argparse.Namespace, file: BinaryIO) -> int:
         values = _lines(file)
 
     async def work(config: Config, broker: Broker) -> int:
-        following = Following(config.broker.topics, broker) if args.wait else None
+        following = Following(config, broker) if args.wait else None
         outlet = broker.outlet(config.broker.topics.jobs)
         try:
             await outlet.start()

@@ -298,6 +298,24 @@ async def test_send_and_wait_is_one_when_something_was_not_delivered(four: World
     assert ended.status == 1
 
 
+@pytest.mark.parametrize("fate", ["delivered", "undelivered"])
+async def test_send_and_wait_of_a_job_that_is_over_says_what_became_of_it(
+    four: World, fate: str
+) -> None:
+    to = [number(), number()]
+    if fate == "undelivered":
+        four.mobile.far.on(to[1], failed("UNDELIV"))
+    one = ("send", "--id", f"over-{fate}", "--to", ",".join(to), "--wait", "--text")
+    first = await four.daemon.run(*one, "x")
+    again = await four.daemon.run(*one, "x", within=10.0)
+    assert first.status == again.status == (0 if fate == "delivered" else 1)
+    finals = sorted((e for e in first.lines if e["final"]), key=lambda e: str(e["message"]))
+    assert again.lines == finals
+    assert finals[1]["state"] == fate
+    other = await four.daemon.run(*one, "y", within=10.0)
+    assert (other.status, [e["field"] for e in other.lines]) == (1, ["id"])
+
+
 async def test_tail_prints_what_was_published(four: World) -> None:
     one = job(number())
     await four.daemon.send(one)

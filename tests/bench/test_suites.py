@@ -66,7 +66,7 @@ AT_ONCE = {
     "contract": ("contract", "--seconds", "5", "--most", "3000"),
     "idle": ("idle", "--seconds", "2"),
     "failover": ("failover", "--faults", "deaf", "--seconds", "5", "--protocols", "cmpp,sgip"),
-    "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "300"),
+    "crash": ("crash", "--kills", "3", "--terms", "2", "--rate", "800"),
     "soak": ("soak", "--hours", "0.1", "--compress", "18"),
 }
 if not no_network():

@@ -39,11 +39,12 @@ async def main(bootstrap, group, topic, session, instance):
     said, at = None, time.monotonic()
     while True:
         now = held[-1], "sure" if source.sure() else "unsure"
-        if time.monotonic() - at > float(session):
+        before, at = at, time.monotonic()  # now: it may be frozen while it prints
+        if at - before > float(session):
             print("woke", now[1], flush=True)
         if now != said:
             print(*now, flush=True)
-        said, at = now, time.monotonic()
+        said = now
         await source.take(100, 0.02)
 
 uvloop.run(main(*sys.argv[1:]))

@@ -276,6 +276,7 @@ class Account:
             if room < 1 and any(source.lanes[URGENT] for source in sources):
                 room = self._give_way(link, now)
             allowed = min(share, budget)
+            empty = link.session.unanswered + link.reserved == 0
             while room > 0 and allowed > 0 and slots > 0:
                 found = self._turns.next(sources, urgent_only=urgent_only)
                 if found is None:
@@ -284,12 +285,14 @@ class Account:
                 parts = self._parts(message)
                 if not parts:
                     continue
-                if len(parts) > room and message.lane == URGENT:
+                if len(parts) > room and not empty and message.lane == URGENT:
                     room = self._give_way(link, now)
-                if len(parts) > room and link.reserved:
+                    empty = link.session.unanswered + link.reserved == 0
+                if len(parts) > room and not empty:
                     source.put_back(message)
                     self._turns.undo()
                     break
+                empty = False
                 if len(parts) > 1:
                     self._turns.more(message.lane, len(parts) - 1, sources)
                 followers = self._followers(message, source, sources) if lists_allowed else ()

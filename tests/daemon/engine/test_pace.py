@@ -169,33 +169,3 @@ async def test_short_bulk_messages_get_their_share_beside_long_normal_ones(
     assert len(names) >= 200
     # Nine parts each: of the messages one in ten is one part in eighty.
     assert len(names) / 12 <= bulk <= len(names) / 5
-
-
-@pytest.mark.parametrize("text", [LONG, "字" * 600], ids=["three parts", "nine parts"])
-async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
-    make_desk: MakeDesk, text: str
-) -> None:
-    """That never leaves it all the window at once, and most of the rate."""
-    desk = await make_desk(Terms(rate=400, window=4))
-    peer = desk.peer()
-    streaming = asyncio.create_task(stream(desk, {"id": "slow", "text": text}, {"id": "next"}))
-    try:
-        wrote = await run(desk, peer, 2.3, round_trip=0.055)
-    finally:
-        streaming.cancel()
-    names = [name for _, name in wrote]
-    assert names.count("slow") == len(text) // 67 + 1
-    assert names.count("next") == 1
-    urgent = len(names) - names.count("slow") - 1
-    assert urgent >= 20, "the stream goes on"
-
-
-async def stream(desk: Desk, *others: dict[str, str]) -> None:
-    """Forty urgent messages a second, two or three of them always unanswered; others after ten."""
-    number = 0
-    while True:
-        await desk.take({"id": f"u{number}", "priority": "urgent"})
-        number += 1
-        if number == 10:
-            await desk.take(*others)
-        await asyncio.sleep(0.025)

@@ -19,7 +19,6 @@ from protocols.text.references import References
 
 from . import lists
 from .config import Account as Settings
-from .jobs import URGENT
 from .link import Link
 from .model import LANES, UNSENT, WRITTEN, Message, Part
 from .pacing import Pacer
@@ -54,9 +53,6 @@ class Desk(Protocol):
 
     def release(self, message: Message) -> None:
         """Nothing of the message is on its way: its claim says nothing any more."""
-
-    def give_back(self, message: Message) -> None:
-        """Parts of the message were claimed and will not be written yet: it waits again."""
 
     def refill(self, queue: RouteQueue, lane: int) -> None:
         """Read spilled messages back from the ledger."""
@@ -272,11 +268,9 @@ class Account:
         for place in range(places):
             link = links[(self._turn + place) % places]
             room = link.room(now)
-            sources = self._sources(link)
-            if room < 1 and any(source.lanes[URGENT] for source in sources):
-                room = self._give_way(link, now)
             allowed = min(share, budget)
             empty = link.session.unanswered + link.reserved == 0
+            sources = self._sources(link)
             while room > 0 and allowed > 0 and slots > 0:
                 found = self._turns.next(sources, urgent_only=urgent_only)
                 if found is None:
@@ -285,9 +279,6 @@ class Account:
                 parts = self._parts(message)
                 if not parts:
                     continue
-                if len(parts) > room and not empty and message.lane == URGENT:
-                    room = self._give_way(link, now)
-                    empty = link.session.unanswered + link.reserved == 0
                 if len(parts) > room and not empty:
                     source.put_back(message)
                     self._turns.undo()
@@ -310,19 +301,6 @@ class Account:
                     self._claim_along(link, followers, claimed)
                     allowed -= len(followers)
                     budget -= len(followers)
-
-    def _give_way(self, link: Link, now: float) -> int:
-        """What is claimed for the link, waits for the pace and is not urgent waits again: an urgent
-        message waits for what is written alone.  Returns the room that there is then.
-        """
-        back: dict[int, Message] = {}
-        for message, part in link.unload(keep=URGENT):
-            message.take_back(part)
-            back.setdefault(message.mid, message)
-            self._turns.back(message.lane)
-        for message in reversed(list(back.values())):
-            self.desk.give_back(message)
-        return link.room(now)
 
     def _followers(
         self, first: Message, source: Lanes, sources: Sequence[Lanes]

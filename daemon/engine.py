@@ -308,7 +308,7 @@ class Engine:
                     back.setdefault(message.mid, message)
             for message in reversed(list(back.values())):
                 message.link = None
-                self.give_back(message)
+                self._back(message)
         self.commit(Changes())
 
     def forsake(self) -> None:
@@ -564,7 +564,7 @@ class Engine:
                 for part in parts:
                     message.take_back(part)
                 message.link = None
-                self.give_back(message)
+                self._back(message)
                 continue
             link.load(message, parts)
             links[link] = account
@@ -573,8 +573,8 @@ class Engine:
         for account in set(links.values()):
             account.pull(now)
 
-    def give_back(self, message: Message) -> None:
-        """What of the claim was not written is not to be now: the message waits again."""
+    def _back(self, message: Message) -> None:
+        """Nothing of the claim was written: the message waits again."""
         if message.final:
             return
         if message.out == 0:

@@ -234,11 +234,10 @@ class Link(asyncio.Protocol):
         for part in parts:
             lane.append((message, part))
 
-    def unload(self, keep: int | None = None) -> list[Place]:
-        """Take back what was not written, but for that of a lane to `keep`."""
-        lanes = [lane for number, lane in enumerate(self.ready) if number != keep]
-        places = [place for lane in lanes for place in lane]
-        for lane in lanes:
+    def unload(self) -> list[Place]:
+        """Take back what was not written."""
+        places = [place for lane in self.ready for place in lane]
+        for lane in self.ready:
             lane.clear()
         for message, _ in places:
             self.reserve(message, -1)

@@ -119,43 +119,6 @@ async def test_a_message_whose_parts_were_throttled_one_by_one_waits_once(
     assert waiting <= 1
 
 
-async def test_an_urgent_message_goes_before_the_one_that_is_claimed_in_a_window_of_one(
-    make_desk: MakeDesk,
-) -> None:
-    desk = await make_desk(Terms(rate=4, window=1))
-    peer = desk.peer()
-    await desk.take({"id": "first"}, {"id": "second"}, {"id": "third"})
-    [(sequence, _, _)] = await desk.written(peer)
-    peer.accepts(sequence)
-    await desk.settle()
-    assert peer.link.reserved == 1, "the second waits for the pace"
-    await desk.take({"id": "now", "priority": "urgent"})
-    wrote = await run(desk, peer, 1.2)
-    assert [name for _, name in wrote] == ["now", "second", "third"]
-
-
-@pytest.mark.parametrize("text", ["now", LONG], ids=["short", "long"])
-async def test_an_urgent_message_goes_before_the_rest_of_one_that_is_longer_than_the_window(
-    make_desk: MakeDesk, text: str
-) -> None:
-    desk = await make_desk(Terms(rate=20, window=4))
-    peer = desk.peer()
-    await desk.take({"id": "slow", "text": "字" * 600})
-    owed = await desk.written(peer)
-    before = len(owed)
-    await desk.take({"id": "now", "priority": "urgent", "text": text})
-    owed += peer.written()
-    for sequence, _, _ in owed:
-        peer.accepts(sequence)
-    names = [write.message.id.partition("/")[0] for _, _, write in owed]
-    names += [name for _, name in await run(desk, peer, 1.2)]
-    assert names.index("now") <= before + 1, "one may have been written while it came"
-    assert names.count("slow") == 9
-    parts = names.count("now")
-    assert names[names.index("now") :][:parts] == ["now"] * parts
-    assert desk.states("slow/0") == desk.states("now/0") == ["accepted"]
-
-
 async def test_short_bulk_messages_get_their_share_beside_long_normal_ones(
     make_desk: MakeDesk,
 ) -> None:

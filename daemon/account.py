@@ -19,11 +19,13 @@ from protocols.text.references import References
 
 from . import lists
 from .config import Account as Settings
+from .jobs import URGENT
 from .link import Link
 from .model import LANES, UNSENT, WRITTEN, Message, Part
 from .pacing import Pacer
 from .prepare import Refusal, prepare
 from .queues import Lanes, RouteQueue, Turns
+from .untold import Untold
 from .window import Window
 
 CLAIM_AHEAD = 0.02
@@ -42,6 +44,10 @@ class Desk(Protocol):
     def paused(self) -> bool:
         """Whether nothing may be dealt out now."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether other daemons have to be told of what was answered."""
+
     def unfit(self, message: Message, code: str, reason: str) -> None:
         """The message cannot go to this account at all."""
 
@@ -53,6 +59,9 @@ class Desk(Protocol):
 
     def release(self, message: Message) -> None:
         """Nothing of the message is on its way: its claim says nothing any more."""
+
+    def give_back(self, message: Message) -> None:
+        """What of the message was claimed is not to be written now: it waits again."""
 
     def refill(self, queue: RouteQueue, lane: int) -> None:
         """Read spilled messages back from the ledger."""
@@ -80,8 +89,7 @@ class Account:
         """Connects such a bind, of that priority, again."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
         self.queues: list[RouteQueue] = []
-        self.untold = 0
-        """Parts that were answered, and other daemons have not been told."""
+        self.untold = Untold(self.links) if desk.tells else None
         self.draining = False
         """Nothing new is dealt out any more."""
         self.bound = Lanes()
@@ -221,7 +229,7 @@ class Account:
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:
             return
-        if self.has_waiting() and (slots := self._slots()) > 0:
+        if self.has_waiting() and (slots := self._slots(links)) > 0:
             soon = self.pacer.soon(CLAIM_AHEAD, now)
             most = slots * self.settings.max_destinations
             budget = min(most, soon - sum(link.reserved for link in self.links))
@@ -236,17 +244,38 @@ class Account:
                 self.desk.claim(claimed)
         self._refill()
 
-    def _slots(self) -> int:
-        """How many submits may be dealt out, for what the loss of this machine may cost.
-
-        An answer that other daemons do not know of yet keeps its place in the window: what is sent
-        again by the daemon that takes over is then no more than the window (contract section 6.1).
-        """
-        if not self.untold:
+    def _slots(self, links: Sequence[Link]) -> int:
+        """How many submits may be dealt out, for what the loss of this machine may cost."""
+        if self.untold is None:
             return sys.maxsize
-        windows = sum(link.session.limits.window for link in self.links)
-        out = sum(link.session.unanswered + link.places for link in self.links)
-        return windows - self.untold - out
+        slots = self.untold.places() - sum(link.places for link in self.links)
+        if slots < 1 and any(self._has_urgent(link) for link in links):
+            slots += sum(self._give_way(link) for link in links)
+        return slots
+
+    def _has_urgent(self, link: Link) -> bool:
+        """Whether anything urgent waits that the link could take."""
+        return bool(
+            link.again.count(URGENT)
+            or self.bound.count(URGENT)
+            or any(queue.lanes.count(URGENT) for queue in self.queues)
+        )
+
+    def _give_way(self, link: Link) -> int:
+        """What is claimed for the link, waits for the pace and is not urgent waits again: an urgent
+        message waits for what is written alone.  Returns how many places that made free.
+        """
+        places = link.places
+        back: dict[int, Message] = {}
+        for message, part in link.unload(keep=URGENT):
+            message.take_back(part)
+            back.setdefault(message.mid, message)
+            self._turns.back(message.lane)
+        for message in reversed(list(back.values())):
+            if not message.out:
+                message.link = None
+            self.desk.give_back(message)
+        return places - link.places
 
     def _deal_out(
         self,
@@ -268,8 +297,9 @@ class Account:
         for place in range(places):
             link = links[(self._turn + place) % places]
             room = link.room(now)
+            if room < 1 and self._has_urgent(link):
+                room += self._give_way(link)
             allowed = min(share, budget)
-            empty = link.session.unanswered + link.reserved == 0
             sources = self._sources(link)
             while room > 0 and allowed > 0 and slots > 0:
                 found = self._turns.next(sources, urgent_only=urgent_only)
@@ -279,13 +309,17 @@ class Account:
                 parts = self._parts(message)
                 if not parts:
                     continue
-                if len(parts) > room and not empty:
+                if len(parts) > room and message.lane == URGENT:
+                    room += self._give_way(link)
+                if len(parts) > min(room, slots) and not link.may_exceed(now):
                     source.put_back(message)
                     self._turns.undo()
                     break
-                empty = False
                 if len(parts) > 1:
+                    link.short_since = None
                     self._turns.more(message.lane, len(parts) - 1, sources)
+                    if self.untold is not None:
+                        self.untold.begin(message)
                 followers = self._followers(message, source, sources) if lists_allowed else ()
                 link.reserve(message, len(parts))
                 message.link = link
@@ -418,6 +452,7 @@ class Account:
                 )
                 self.windows[link.label] = window
             link.window = window
+            link.untold = self.untold
         self._regroup()
 
     def _regroup(self) -> None:

@@ -233,6 +233,10 @@ class Engine:
     # Accounts ask
 
     @property
+    def tells(self) -> bool:
+        return self.teller is not None
+
+    @property
     def paused(self) -> bool:
         return self.homes.paused
 
@@ -308,7 +312,7 @@ class Engine:
                     back.setdefault(message.mid, message)
             for message in reversed(list(back.values())):
                 message.link = None
-                self._back(message)
+                self.give_back(message)
         self.commit(Changes())
 
     def forsake(self) -> None:
@@ -527,7 +531,7 @@ class Engine:
         if c.receipts:
             self._acknowledge(c.receipts)
         for account, submits in c.untold.items():
-            account.untold -= submits
+            account.untold.answers -= submits
             account.nudge()
 
     def _note_untold(self, c: Changes) -> None:
@@ -535,14 +539,14 @@ class Engine:
         of_lists: set[bytes] = set()
         for message in c.answered:
             account = self.accounts.get(message.account or "")
-            if account is None:
+            if account is None or account.untold is None:
                 continue
             if message.lists and (carrier_id := lists.answered_in(message)) is not None:
                 if carrier_id in of_lists:
                     continue  # all of a list had one place in the window
                 of_lists.add(carrier_id)
             submits = len(message.parts)
-            account.untold += submits
+            account.untold.answers += submits
             c.untold[account] = c.untold.get(account, 0) + submits
 
     def _acknowledge(self, receipts: Sequence[tuple[Link, Any]]) -> None:
@@ -564,7 +568,7 @@ class Engine:
                 for part in parts:
                     message.take_back(part)
                 message.link = None
-                self._back(message)
+                self.give_back(message)
                 continue
             link.load(message, parts)
             links[link] = account
@@ -573,8 +577,8 @@ class Engine:
         for account in set(links.values()):
             account.pull(now)
 
-    def _back(self, message: Message) -> None:
-        """Nothing of the claim was written: the message waits again."""
+    def give_back(self, message: Message) -> None:
+        """What of the message was claimed is not to be written now: it waits again."""
         if message.final:
             return
         if message.out == 0:

@@ -62,6 +62,13 @@ class Tap(Protocol):
     def wrote(self, data: bytes) -> None: ...
 
 
+class Places(Protocol):
+    """What of an account's window is kept for what others were not told of."""
+
+    def places(self) -> int:
+        """How many more submits may be written."""
+
+
 class Link(asyncio.Protocol):
     """`label` is the node's name.  `writes` is False for a connection that only receives."""
 
@@ -92,6 +99,10 @@ class Link(asyncio.Protocol):
         """Places in the window that these need less, because they leave in lists."""
         self.reserved_urgent = 0
         """Those of them that are urgent: nothing else is written before them."""
+        self.short_since: float | None = None
+        """When a message was first found to have more parts than there is room for."""
+        self.untold: Places | None = None
+        """Of its account, where other daemons have to be told of answers."""
         self.again = Lanes()
         """Messages with parts to write that are bound to this link already."""
         self.ready: tuple[deque[Place], ...] = (deque(), deque(), deque())
@@ -234,10 +245,24 @@ class Link(asyncio.Protocol):
         for part in parts:
             lane.append((message, part))
 
-    def unload(self) -> list[Place]:
-        """Take back what was not written."""
-        places = [place for lane in self.ready for place in lane]
-        for lane in self.ready:
+    def may_exceed(self, now: float) -> bool:
+        """Whether a message may be claimed that has more parts than there is room for now.
+
+        It may when it would be alone, and after all that was unanswered before it has been
+        answered or given up: then urgent messages alone are what leaves it no room.
+        """
+        if self.session.unanswered + self.reserved == 0:
+            return True
+        if self.short_since is None:
+            self.short_since = now
+        waited = now - self.short_since >= self.session.limits.answer_within
+        return waited and self.reserved == self.reserved_urgent
+
+    def unload(self, keep: int | None = None) -> list[Place]:
+        """Take back what was not written, but for that of a lane to `keep`."""
+        lanes = [lane for number, lane in enumerate(self.ready) if number != keep]
+        places = [place for lane in lanes for place in lane]
+        for lane in lanes:
             lane.clear()
         for message, _ in places:
             self.reserve(message, -1)
@@ -246,7 +271,7 @@ class Link(asyncio.Protocol):
     def flush(self, now: float) -> None:
         """Write what is ready, as window and pace allow."""
         session = self.session
-        most = min(self.free(now), self.pacer.ready(now)) if self._writable else 0
+        most = self._allowed(now) if self._writable else 0
         if most < 1:
             return
         written: list[Write] = []
@@ -277,6 +302,11 @@ class Link(asyncio.Protocol):
             self.owner.wrote(self, written, now)
             self.touch()
 
+    def _allowed(self, now: float) -> int:
+        """How many parts may be written now."""
+        allowed = min(self.free(now), self.pacer.ready(now))
+        return allowed if self.untold is None else min(allowed, self.untold.places())
+
     def _flush_list(
         self, lane: deque[Place], listed: Claimed, written: list[Write], paced: int, now: float
     ) -> int:
@@ -293,7 +323,7 @@ class Link(asyncio.Protocol):
             self._write_list(lane, listed, written, now)
         else:
             return len(written)  # nothing that is less urgent goes before it
-        return len(written) + min(self.free(now), self.pacer.ready(now))
+        return len(written) + self._allowed(now)
 
     def _break_up(self, lane: deque[Place], listed: Claimed) -> None:
         """The rate was changed to less than the list has: its members go one by one."""

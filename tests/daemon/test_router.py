@@ -18,6 +18,8 @@ from .config.sample import TEXT, examined
 class NoDesk:
     """Nothing is dealt here."""
 
+    tells = False
+
     def unfit(self, message: Message, code: str, reason: str) -> None:
         raise AssertionError
 

@@ -276,6 +276,16 @@ SEVERAL_DAEMONS = (
         Edit("daemon.homes:Homes.paused", " or self.unsure", ""),
         by=f"{DAEMON}test_homes.py::test_nothing_is_written_while_the_group_may_have_given_our_partitions_away",
     ),
+    breaks(
+        "6.1 what others were not told of keeps its places in the window",
+        Edit("daemon.link:Link._allowed", "min(allowed, self.untold.places())", "allowed"),
+        by=f"{ENGINE}test_untold.py::test_no_more_is_sent_than_the_window_before_others_were_told[long]",
+    ),
+    breaks(
+        "6.1 so do the answered parts of a message that is not answered whole",
+        Edit("daemon.untold:Untold._halves", "sum(part.state in ANSWERED", "sum(False"),
+        by=f"{ENGINE}test_untold.py::test_the_parts_of_a_message_keep_their_places_until_all_are_answered_and_told",
+    ),
 )
 
 STOPS = (
@@ -412,7 +422,7 @@ RATE_AND_WINDOW_ARE_NEVER_EXCEEDED = (
     ),
     breaks(
         "6.4 what is left of the window is kept, also by long messages",
-        Edit("daemon.link:Link.flush", "self.free(now)", "session.room"),
+        Edit("daemon.link:Link._allowed", "self.free(now)", "self.session.room"),
         by=f"{ENGINE}test_adapt.py::test_long_messages_keep_to_the_window_that_is_left",
     ),
     breaks(
@@ -572,6 +582,34 @@ URGENCY = (
             "pass",
         ),
         by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_written",
+    ),
+    breaks(
+        "6.6 urgent goes before what is claimed in a window of one",
+        Edit(
+            "daemon.account:Account._deal_out",
+            "if room < 1 and self._has_urgent(link):",
+            "if False:",
+        ),
+        by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_the_one_that_is_claimed_in_a_window_of_one",
+    ),
+    breaks(
+        "6.6 urgent goes before a claim that has the last place",
+        Edit("daemon.account:Account._slots", "if slots < 1 and any(", "if False and any("),
+        by=f"{ENGINE}test_untold.py::test_an_urgent_message_goes_before_a_claim_that_has_the_last_place",
+    ),
+    breaks(
+        "6.6 a long urgent message goes before one that is claimed",
+        Edit(
+            "daemon.account:Account._deal_out",
+            "if len(parts) > room and message.lane == URGENT:",
+            "if False:",
+        ),
+        by=f"{ENGINE}test_pace.py::test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed",
+    ),
+    breaks(
+        "6.6 a long message goes out beside a stream of urgent ones",
+        Edit("daemon.link:Link.may_exceed", "return waited and", "return False and"),
+        by=f"{ENGINE}test_pace.py::test_a_long_message_goes_out_beside_a_stream_of_urgent_ones[nine]",
     ),
     breaks(
         "6.6 bulk gets a tenth of what urgent leaves",

@@ -137,7 +137,8 @@ class Peer:
     def __init__(self, desk: Desk, account: str, node: str) -> None:
         self.desk = desk
         self.account = desk.app.accounts[account]
-        self.wire = Wire(self.account.settings.window)
+        settings = self.account.settings
+        self.wire = Wire(settings.window, settings.answer_within)
         self.link = Link(node, self.wire, desk.app.engine, self.account.pacer)
         desk.app.engine.attach(self.link, self.account)
         now = self.now

@@ -76,10 +76,17 @@ class LogOutlet:
         self.log = log
         self.away = False
         """Nothing that this desk publishes gets anywhere while this holds."""
+        self.slow = False
+        """Nor while this does, though the broker is there."""
 
     @property
     def connected(self) -> bool:
         return not self.away
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what was published is still on its way."""
+        return self.away or self.slow
 
     async def start(self) -> None:
         return None
@@ -89,7 +96,7 @@ class LogOutlet:
         records: Sequence[tuple[str, bytes | None, bytes | None]],
         content_type: str | None = None,
     ) -> None:
-        while self.away:
+        while self.keeps:
             await self.log.news.wait()
         for topic, key, value in records:
             self.log.append(topic, 0, key, value or b"")
@@ -324,7 +331,7 @@ class Member(Desk):
             and not (app.replica._busy or app.takeover._busy or app.takeover._due.is_set())
             and not self.taking
             and (taken or not app.intake.ready.is_set())
-            and (app.outbox.waiting == 0 or self.outlet.away)
+            and (app.outbox.waiting == 0 or self.outlet.keeps)
             and not app.ledger._writing
             and not app.ledger._owes()
         )

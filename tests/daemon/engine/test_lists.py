@@ -331,9 +331,9 @@ async def test_an_answer_to_a_list_that_others_were_not_told_keeps_one_place(
     await group.job(id="j", to=THREE)
     [(sequence, _, _)] = await a.written(peer)
     peer.accepts(sequence)
-    assert a.app.accounts["a"].untold == 1
+    assert a.app.accounts["a"].untold.answers == 1
     await group.settle()
-    assert a.app.accounts["a"].untold == 0
+    assert a.app.accounts["a"].untold.answers == 0
 
 
 async def test_a_list_refused_for_a_number_goes_again_one_by_one(make_desk: MakeDesk) -> None:

@@ -132,3 +132,83 @@ async def test_short_bulk_messages_get_their_share_beside_long_normal_ones(
     assert len(names) >= 200
     # Nine parts each: of the messages one in ten is one part in eighty.
     assert len(names) / 12 <= bulk <= len(names) / 5
+
+
+async def test_an_urgent_message_goes_before_the_one_that_is_claimed_in_a_window_of_one(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=4, window=1))
+    peer = desk.peer()
+    await desk.take({"id": "first"}, {"id": "second"}, {"id": "third"})
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.accepts(sequence)
+    await desk.settle()
+    assert peer.link.reserved == 1, "the second waits for the pace"
+    await desk.take({"id": "now", "priority": "urgent"})
+    wrote = await run(desk, peer, 1.2)
+    assert [name for _, name in wrote] == ["now", "second", "third"]
+
+
+@pytest.mark.parametrize("text", ["now", LONG], ids=["short", "long"])
+async def test_an_urgent_message_goes_before_the_rest_of_one_that_is_longer_than_the_window(
+    make_desk: MakeDesk, text: str
+) -> None:
+    desk = await make_desk(Terms(rate=20, window=4))
+    peer = desk.peer()
+    await desk.take({"id": "slow", "text": "字" * 600})
+    owed = await desk.written(peer)
+    before = len(owed)
+    await desk.take({"id": "now", "priority": "urgent", "text": text})
+    owed += peer.written()
+    for sequence, _, _ in owed:
+        peer.accepts(sequence)
+    names = [write.message.id.partition("/")[0] for _, _, write in owed]
+    names += [name for _, name in await run(desk, peer, 1.2)]
+    assert names.index("now") <= before + 1, "one may have been written while it came"
+    assert names.count("slow") == 9
+    parts = names.count("now")
+    assert names[names.index("now") :][:parts] == ["now"] * parts
+    assert desk.states("slow/0") == desk.states("now/0") == ["accepted"]
+
+
+async def test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=4, window=4))
+    peer = desk.peer()
+    await desk.take({"id": "slow", "text": LONG})
+    [(sequence, _, _)] = await desk.written(peer)
+    await desk.take({"id": "now", "priority": "urgent", "text": LONG})
+    peer.accepts(sequence)
+    wrote = await run(desk, peer, 1.5)
+    assert [name for _, name in wrote] == ["now"] * 3 + ["slow"] * 2
+
+
+@pytest.mark.parametrize("text", [LONG, "字" * 600], ids=["three", "nine"])
+async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
+    make_desk: MakeDesk, text: str
+) -> None:
+    """That never leaves it all the window at once, and most of the rate."""
+    desk = await make_desk(Terms(rate=400, window=4, extra="answer_within = 0.5"))
+    peer = desk.peer()
+    streaming = asyncio.create_task(stream(desk, {"id": "slow", "text": text}, {"id": "next"}))
+    try:
+        wrote = await run(desk, peer, 3.0, round_trip=0.055)
+    finally:
+        streaming.cancel()
+    names = [name for _, name in wrote]
+    assert names.count("slow") == len(text) // 67 + 1
+    assert names.count("next") == 1
+    urgent = len(names) - names.count("slow") - 1
+    assert urgent >= 20, "the stream goes on"
+
+
+async def stream(desk: Desk, *others: dict[str, str]) -> None:
+    """Forty urgent messages a second, two or three of them always unanswered; others after ten."""
+    number = 0
+    while True:
+        await desk.take({"id": f"u{number}", "priority": "urgent"})
+        number += 1
+        if number == 10:
+            await desk.take(*others)
+        await asyncio.sleep(0.025)

@@ -1,0 +1,50 @@
+"""What other daemons do not know of yet keeps its place in an account's window.
+
+A daemon that is lost with its disk takes along what nobody else knew: whoever takes over sends it
+again.  What was written and not answered is bounded by the window; so that all of it is (contract
+section 6.1), an answer gives its place back when the others have been told, and that is once all
+parts of the message are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .link import Link
+from .model import Message, PartState, State
+
+ANSWERED = frozenset((PartState.ANSWERED, PartState.DELIVERED))
+
+
+class Untold:
+    """Of an account, whose `links` are those that may submit."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self.answers = 0
+        """Submits of messages that were answered to their last part, and not told of yet."""
+        self._links = links
+        self._begun: dict[int, Message] = {}
+        """Messages of several parts that may be answered in part."""
+
+    def begin(self, message: Message) -> None:
+        """The parts of the message are going to be written one by one."""
+        self._begun[message.mid] = message
+
+    def places(self) -> int:
+        """How many more submits may be written."""
+        unanswered = sum(link.session.unanswered for link in self._links)
+        owed = self.answers + unanswered
+        windows = sum(link.session.limits.window for link in self._links)
+        left = windows - owed - self._halves()
+        # A message of more parts than that, with nothing beside it that could make room.
+        return left if owed else max(1, left)
+
+    def _halves(self) -> int:
+        """Answered parts of messages of which others are not."""
+        parts = 0
+        for mid, message in list(self._begun.items()):
+            if message.final or message.state is State.ACCEPTED or not message.standing:
+                del self._begun[mid]
+            else:
+                parts += sum(part.state in ANSWERED for part in message.parts)
+        return parts

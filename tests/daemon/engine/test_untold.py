@@ -1,0 +1,101 @@
+"""What other daemons were not told of keeps its place in the window."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import MakeGroup
+from .desk import Peer, Terms
+from .group import Group, Member
+
+LONG = "字" * 200  # three parts
+
+
+async def one(make_group: MakeGroup, terms: Terms) -> tuple[Group, Member, Peer]:
+    """A daemon of a group whose broker is there, and takes nothing for now."""
+    group = make_group(terms)
+    member = await group.make()
+    await group.assign([0])
+    member.outlet.slow = True
+    return group, member, member.peer()
+
+
+async def answered(group: Group, peer: Peer) -> list[str]:
+    """The messages of which parts are written, each answered, until no more are."""
+    names = []
+    quiet = 0
+    while quiet < 20:
+        await group.settle()
+        group.at += 0.01
+        wrote = peer.written()
+        quiet = 0 if wrote else quiet + 1
+        for sequence, _, write in wrote:
+            names.append(write.message.id.partition("/")[0])
+            peer.accepts(sequence)
+    return names
+
+
+@pytest.mark.parametrize("text", ["short", LONG], ids=["short", "long"])
+async def test_no_more_is_sent_than_the_window_before_others_were_told(
+    make_group: MakeGroup, text: str
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=4))
+    for number in range(8):
+        await group.job(id=f"j{number}", text=text)
+    first = await answered(group, peer)
+    assert len(first) == 4
+    member.outlet.slow = False
+    group.log.stir()
+    rest = await answered(group, peer)
+    assert len(first + rest) == 8 * (3 if text == LONG else 1)
+    assert all(group.states(f"j{number}/0") == ["accepted"] for number in range(8))
+
+
+async def test_the_parts_of_a_message_keep_their_places_until_all_are_answered_and_told(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=4))
+    await group.job(id="long", text=LONG)
+    first, second, third = [sequence for sequence, _, _ in await member.written(peer, 3)]
+    peer.accepts(first)
+    peer.accepts(second)
+    for number in range(4):
+        await group.job(id=f"j{number}")
+    assert await answered(group, peer) == ["j0"]
+    peer.accepts(third)
+    assert await answered(group, peer) == []
+    member.outlet.slow = False
+    group.log.stir()
+    assert await answered(group, peer) == ["j1", "j2", "j3"]
+
+
+async def test_a_message_longer_than_the_window_goes_out_and_others_after_it_was_told(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=4))
+    await group.job(id="long", text="字" * 600)
+    await group.job(id="next")
+    assert await answered(group, peer) == ["long"] * 9
+    member.outlet.slow = False
+    group.log.stir()
+    assert await answered(group, peer) == ["next"]
+
+
+async def test_an_urgent_message_goes_before_a_claim_that_has_the_last_place(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=2, rate=1))
+    for number in range(3):
+        await group.job(id=f"j{number}")
+    [(sequence, _, _)] = await member.written(peer)
+    peer.accepts(sequence)
+    await group.settle()
+    assert peer.link.reserved == 1, "the second waits for the pace"
+    await group.job(id="now", priority="urgent")
+    [(sequence, _, write)] = await member.written(peer)
+    assert write.message.id == "now/0"
+    peer.accepts(sequence)
+    member.outlet.slow = False
+    group.log.stir()
+    [(_, _, write)] = await member.written(peer)
+    assert write.message.id == "j1/0"

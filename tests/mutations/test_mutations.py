@@ -8,13 +8,16 @@ from .mutant import Edit, Mutation
 from .table import MUTATIONS
 from .trial import try_
 
+PATIENCE = 3.0
+"""Seconds: most mutations make a test wait for what never comes."""
+
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.breaks)
 def test_without_it_tests_do_not_pass(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         for change in mutation.changes:
             change.apply(patch)
-        trial = try_(mutation.tests)
+        trial = try_(mutation.tests, patience=PATIENCE)
     assert not trial.broke, "the mutated code fell over by itself, which shows nothing"
     assert not trial.passed, f"survives: {mutation.changes}"
     assert trial.said_no

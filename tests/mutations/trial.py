@@ -64,14 +64,20 @@ class Trial:
             self.broke[report.nodeid] = report.longreprtext
 
 
-def try_(tests: Sequence[str]) -> Trial:
-    """Run these tests, by their ids below the root of the repository."""
+def try_(tests: Sequence[str], patience: float | None = None) -> Trial:
+    """Run these tests, by their ids below the root of the repository.
+
+    Those of the engine wait for `patience` seconds, if that is given, until they say no.
+    """
     trial = Trial()
     with (
         TemporaryDirectory(dir=MEMORY) as temporary,
         _no_longer_than(WITHIN + EACH * len(tests)),
         _swept(),
+        pytest.MonkeyPatch.context() as patch,
     ):
+        if patience is not None:
+            patch.setattr("tests.daemon.engine.desk.Desk.patience", patience)
         options = [*OPTIONS, f"--rootdir={ROOT}", f"--basetemp={temporary}/tests"]
         status = pytest.main([*options, *(str(ROOT / test) for test in tests)], plugins=[trial])
     assert status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest: {status!r}"

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 
@@ -201,6 +201,8 @@ class Peer:
 
 @dataclass
 class Desk:
+    patience: ClassVar[float] = 20.0
+    """Seconds for what has to happen: a busy machine needs a part of them, a mutation all."""
     state: Path
     text: str
     app: App = field(init=False)
@@ -271,13 +273,13 @@ class Desk:
         self.app.accounts[account].pull(asyncio.get_running_loop().time())
 
     async def written(
-        self, peer: Peer, count: int = 1, most: float = 20.0
+        self, peer: Peer, count: int = 1, most: float | None = None
     ) -> list[tuple[int, WirePart, Write]]:
         """The next submits on a peer, as soon as there are `count`; fewer after `most` seconds.
 
         The pace may let the first go before the others.
         """
-        deadline = peer.now + most
+        deadline = peer.now + (self.patience if most is None else most)
         found: list[tuple[int, WirePart, Write]] = []
         while len(found) < count and peer.now < deadline:
             await self.settle()
@@ -296,9 +298,9 @@ class Desk:
                 return found
         return []
 
-    async def until(self, condition: Callable[[], object], most: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object]) -> None:
         """Until this holds; nothing tells when."""
-        async with asyncio.timeout(most):
+        async with asyncio.timeout(self.patience):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
 

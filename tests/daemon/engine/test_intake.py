@@ -86,7 +86,7 @@ async def behind_a_backlog(desk: Desk, source: Steady, *answering: Peer, more: i
     running = asyncio.create_task(desk.app.intake.run())
     waiting = desk.app.router.queues["account:slow"].lanes
     try:
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(desk.patience):
             while source.given < more:
                 for peer in peers:
                     for sequence, _, _ in peer.written():

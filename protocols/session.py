@@ -54,7 +54,7 @@ NEXT: dict[State, frozenset[State]] = {
 }
 
 
-BOUND = State.BOUND
+BOUND, CLOSED = State.BOUND, State.CLOSED
 TALKING = (BOUND, State.CLOSING)
 """States in which the peer may say anything."""
 
@@ -99,7 +99,7 @@ class Session:
         self.version = ""
         self._window: dict[Any, tuple[float, Any]] = {}
         self._late: dict[Any, Any] = {}
-        self._buffer = bytearray()
+        self._buffer = b""
         self._out: list[bytes] = []
         self._events: list[Event] = []
         self._sequence = (first_sequence - 1) % self.last_sequence
@@ -123,7 +123,7 @@ class Session:
     @property
     def pending(self) -> bytes:
         """What came of a PDU that is not whole yet."""
-        return bytes(self._buffer)
+        return self._buffer
 
     def tags(self) -> list[Any]:
         """Those of the requests that are waiting for their answer."""
@@ -151,29 +151,25 @@ class Session:
             self._acknowledge(receipt)
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        # Mostly nothing was left over: then the PDUs are cut out of what came.
-        kept = self._buffer
-        buffer: bytes | bytearray = data
-        if kept:
-            kept += data
-            buffer = kept
+        if self._buffer:
+            data = self._buffer + data
         self._heard_at = now
-        header, closed = self.header, State.CLOSED
-        size, have = header.size, len(buffer)
+        unpack, size, longest = self.header.unpack_from, self.header.size, self.longest
+        have = len(data)
+        last = have - size
         at = 0
         try:
-            while self.state is not closed and have - at >= size:
-                head = header.unpack_from(buffer, at)
+            while at <= last and self.state is not CLOSED:
+                head = unpack(data, at)
                 length = head[0]
-                if not size <= length <= self.longest:
+                if not size <= length <= longest:
                     self._on_bad_length(head)
-                    raise FramingError(
-                        f"a PDU of {length} octets, {size} to {self.longest} allowed"
-                    )
-                if have - at < length:
+                    raise FramingError(f"a PDU of {length} octets, {size} to {longest} allowed")
+                end = at + length
+                if end > have:
                     break
-                pdu = bytes(buffer[at : at + length])
-                at += length
+                pdu = data[at:end]
+                at = end
                 try:
                     self._on_frame(head, pdu, now)
                 except DecodeError as exc:
@@ -181,12 +177,7 @@ class Session:
                     self._events.append(Malformed(str(exc), pdu))
         except FramingError as exc:
             self._end(str(exc), error=True)
-        if self.state is closed:
-            kept.clear()
-        elif buffer is kept:
-            del kept[:at]
-        elif at < have:
-            kept += data[at:]
+        self._buffer = data[at:] if at < have and self.state is not CLOSED else b""
         return self._take_events()
 
     def lost(self, reason: str) -> list[Event]:

@@ -28,6 +28,7 @@ from .model import INDEX_BITS, UNSAFE, Job, Message, State, is_parked
 from .numbers.normalise import Refusal as NumberRefusal
 from .numbers.normalise import normalise
 from .numbers.plan import Plan
+from .offsets import Run
 from .parking import Parking
 from .prepare import Refusal, fits
 from .recovery import durable, send_rest
@@ -180,19 +181,24 @@ class Intake:
         c = Changes()
         messages: list[Message] = []
         unsure: dict[int, _Again] = {}
+        run = Run(self.engine.offsets)
         # One pass in the order of the records: offsets are held in that order.
         for record, (fields, digest, body) in zip(records, read, strict=True):
             if isinstance(fields, JobError):
+                run.hold()
                 self._dead(record, fields, c)
             elif (before := seen.get(fields.id) or self._told(fields.id)) is None:
                 seq = self.next_seq()
                 seen[fields.id] = (seq, digest)
-                messages += self._fresh(record, fields, digest, body, seq, at, c)
-            elif before[1] != digest:
-                error = JobError("id", f"{fields.id!r} was used before, with other content")
-                self._dead(record, error, c)
+                messages += self._fresh(record, fields, digest, body, seq, at, run, c)
             else:
-                self._repeat(record, fields, digest, before[0], unsure, c)
+                run.hold()
+                if before[1] != digest:
+                    error = JobError("id", f"{fields.id!r} was used before, with other content")
+                    self._dead(record, error, c)
+                else:
+                    self._repeat(record, fields, digest, before[0], unsure, c)
+        run.hold()
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
         accounts: set[str] = set()
@@ -243,6 +249,7 @@ class Intake:
         body: bytes,
         seq: int,
         at: float,
+        run: Run,
         c: Changes,
     ) -> list[Message]:
         topic, partition, offset = place = (record.topic, record.partition, record.offset)
@@ -254,7 +261,11 @@ class Intake:
         )
         self.tally.jobs[topic, "taken"] += 1
         messages = self._messages(job)
-        self.engine.offsets.hold(topic, partition, offset, seq, [m.mid for m in messages])
+        if len(messages) == 1:
+            run.add(topic, partition, offset, seq)
+        else:
+            run.hold()
+            self.engine.offsets.hold(topic, partition, offset, seq, [m.mid for m in messages])
         return messages
 
     def _repeat(
@@ -375,8 +386,7 @@ class Intake:
             self.router.accounts[serving].nudge()
 
     def _stored(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            self.engine.offsets.release(message.mid)
+        self.engine.offsets.release([message.mid for message in messages])
 
     async def _ascertain(self, unsure: dict[int, _Again], at: float) -> None:
         """Jobs of before a restart, or of another daemon, hold their record whole; the ledger says

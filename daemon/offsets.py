@@ -8,7 +8,7 @@ safe twice (in memory, and once more read back from the ledger) counts once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .model import INDEX_BITS
 from .packed import NOTHING, PackedInts
@@ -76,24 +76,45 @@ class Offsets:
         if len(mids) > 1:
             self._mids[job] = set(mids)
 
+    def hold_run(self, topic: str, partition: int, offset: int, job: int, count: int) -> None:
+        """So many records that follow one another were taken, of as many new jobs that do, each
+        with one message.
+        """
+        place = (topic, partition)
+        if offset + count > self._next.get(place, 0):
+            self._next[place] = offset + count
+        number = self._number(place)
+        self._open[number].put_run(offset, job, count)
+        self._records.put_run(job, number << OFFSET_BITS | offset, count)
+
     def holds(self, job: int) -> bool:
         return job in self._records
 
-    def release(self, mid: int) -> None:
-        """The message is safe now; does nothing for one that holds no record."""
-        job = mid >> INDEX_BITS
-        if self._mids and (mids := self._mids.get(job)) is not None:
+    def release(self, mids: Iterable[int]) -> None:
+        """These messages are safe now; does nothing for one that holds no record."""
+        several, repeats = self._mids, self._repeats
+        record_of = self._records.pop
+        for mid in mids:
+            job = mid >> INDEX_BITS
+            if several and not self._is_last(job, mid):
+                continue
+            record = record_of(job)
+            if record == NOTHING:
+                continue
+            self._let_go(record)
+            if repeats:
+                for record in repeats.pop(job, ()):
+                    self._let_go(record)
+
+    def _is_last(self, job: int, mid: int) -> bool:
+        """Whether no other message of the job is open."""
+        mids = self._mids.get(job)
+        if mids is not None:
             mids.discard(mid)
             if mids:
-                return
+                return False
             del self._mids[job]
-        record = self._records.pop(job)
-        if record == NOTHING:
-            return
-        self._let_go(record)
-        if self._repeats:
-            for record in self._repeats.pop(job, ()):
-                self._let_go(record)
+        return True
 
     def _let_go(self, record: int) -> None:
         number = record >> OFFSET_BITS
@@ -105,16 +126,14 @@ class Offsets:
         if batch > self._published:
             self._unpublished.append((batch, mids))
         else:
-            for mid in mids:
-                self.release(mid)
+            self.release(mids)
 
     def published(self, batch: int) -> None:
         """Every batch of the outbox up to this one is."""
         self._published = batch
         unpublished = self._unpublished
         while unpublished and unpublished[0][0] <= batch:
-            for mid in unpublished.popleft()[1]:
-                self.release(mid)
+            self.release(unpublished.popleft()[1])
 
     def forget(self, topic: str, partition: int) -> None:
         """Its open records will be taken again, by someone else or by us."""
@@ -152,3 +171,28 @@ class Offsets:
     def held(self) -> int:
         """How many records are open."""
         return sum(map(len, self._open))
+
+
+class Run:
+    """Records of new jobs with one message each, gathered while they follow one another."""
+
+    __slots__ = ("_count", "_first", "_offsets")
+
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
+        self._first = ("", 0, 0, 0)
+        """Topic, partition, offset and job."""
+        self._count = 0
+
+    def add(self, topic: str, partition: int, offset: int, job: int) -> None:
+        count = self._count
+        if self._first != (topic, partition, offset - count, job - count):
+            self.hold()
+            self._first = (topic, partition, offset, job)
+        self._count += 1
+
+    def hold(self) -> None:
+        """Hold what was gathered."""
+        if self._count:
+            self._offsets.hold_run(*self._first, self._count)
+            self._count = 0

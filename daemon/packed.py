@@ -42,6 +42,18 @@ class PackedInts:
             block[SIZE] += 1
         block[at] = value
 
+    def put_run(self, key: int, value: int, count: int) -> None:
+        """Keys from `key` on, none of which has a value, get values from `value` on."""
+        while count > 0:
+            number, at = key >> BITS, key & MASK
+            block = self._blocks.get(number)
+            if block is None:
+                block = self._blocks[number] = EMPTY[:]
+            size = min(count, SIZE - at)
+            block[at : at + size] = array("q", range(value, value + size))
+            block[SIZE] += size
+            key, value, count = key + size, value + size, count - size
+
     def get(self, key: int) -> int:
         """The value, or NOTHING."""
         block = self._blocks.get(key >> BITS)

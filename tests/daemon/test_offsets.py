@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.model import INDEX_BITS
-from daemon.offsets import Offsets
+from daemon.offsets import Offsets, Run
 
 PLACES = [("urgent", 0), ("jobs", 0), ("jobs", 1)]
 Steps = list[tuple[str, int, int]]
@@ -33,7 +33,7 @@ def mids(job: int, count: int) -> list[int]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["hold", "again", "taken", "release", "forget"]),
+        st.sampled_from(["hold", "again", "run", "taken", "release", "forget"]),
         st.integers(0, 2),
         st.integers(0, 7),
     ),
@@ -64,14 +64,23 @@ def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
             offsets.hold(*place, following[place], job, mids(job, sizes[job]))
             records[following[place]] = job
             following[place] += 1
+        elif step == "run":
+            run = Run(offsets)
+            for job in range(len(sizes) + 1, len(sizes) + 2 + number):
+                sizes[job] = 1
+                naive.open[job] = set(mids(job, 1))
+                run.add(*place, following[place], job)
+                records[following[place]] = job
+                following[place] += 1
+            run.hold()
         elif step == "taken":
             offsets.taken(*place, following[place])
             records[following[place]] = None
             following[place] += 1
         elif step == "release":
             for mid in sorted({mid for left in naive.open.values() for mid in left})[number:][:1]:
-                offsets.release(mid)
-                offsets.release(mid)
+                offsets.release([mid])
+                offsets.release([mid])
                 job = mid >> INDEX_BITS
                 naive.open[job].discard(mid)
                 if not naive.open[job]:
@@ -89,7 +98,7 @@ def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
             assert position == naive.position(moved_place)
     for left in naive.open.values():
         for mid in left:
-            offsets.release(mid)
+            offsets.release([mid])
         left.clear()
     assert offsets.held == 0
 
@@ -98,22 +107,36 @@ def test_the_oldest_open_record_holds_those_behind_it() -> None:
     offsets = Offsets()
     for offset, job in enumerate((1, 2, 3)):
         offsets.hold("jobs", 0, offset, job, mids(job, 1))
-    offsets.release(mids(2, 1)[0])
-    offsets.release(mids(3, 1)[0])
+    offsets.release([mids(2, 1)[0]])
+    offsets.release([mids(3, 1)[0]])
     assert offsets.moved() == {("jobs", 0): 0}
-    offsets.release(mids(1, 1)[0])
+    offsets.release([mids(1, 1)[0]])
     assert offsets.moved() == {("jobs", 0): 3}
     assert offsets.moved() == {}
+
+
+def test_a_run_ends_where_a_record_or_a_job_is_left_out() -> None:
+    offsets = Offsets()
+    run = Run(offsets)
+    for place, offset, job in ((0, 0, 1), (0, 1, 2), (0, 3, 3), (1, 4, 4), (1, 5, 6), (1, 6, 7)):
+        run.add("jobs", place, offset, job)
+    run.hold()
+    run.hold()
+    assert offsets.held == 6
+    offsets.release([mids(job, 1)[0] for job in (2, 3, 6)])
+    assert offsets.moved() == {("jobs", 0): 0, ("jobs", 1): 4}
+    offsets.release([mids(job, 1)[0] for job in (1, 4)])
+    assert offsets.moved() == {("jobs", 0): 4, ("jobs", 1): 6}
 
 
 def test_a_job_holds_its_record_until_its_last_message_is_safe() -> None:
     offsets = Offsets()
     offsets.hold("jobs", 0, 0, 1, mids(1, 2))
     offsets.moved()
-    offsets.release(mids(1, 2)[0])
-    offsets.release(mids(1, 2)[0])
+    offsets.release([mids(1, 2)[0]])
+    offsets.release([mids(1, 2)[0]])
     assert offsets.moved() == {}
-    offsets.release(mids(1, 2)[1])
+    offsets.release([mids(1, 2)[1]])
     assert offsets.moved() == {("jobs", 0): 1}
 
 
@@ -122,7 +145,7 @@ def test_a_repeat_on_another_partition_waits_for_the_same_job() -> None:
     offsets.hold("jobs", 0, 7, 1, mids(1, 1))
     offsets.hold("jobs", 1, 3, 1, mids(1, 1))
     assert offsets.moved() == {}
-    offsets.release(mids(1, 1)[0])
+    offsets.release([mids(1, 1)[0]])
     assert offsets.moved() == {("jobs", 0): 8, ("jobs", 1): 4}
 
 
@@ -130,7 +153,7 @@ def test_a_partition_that_went_away_is_committed_no_more() -> None:
     offsets = Offsets()
     offsets.hold("jobs", 0, 0, 1, mids(1, 1))
     offsets.forget("jobs", 0)
-    offsets.release(mids(1, 1)[0])
+    offsets.release([mids(1, 1)[0]])
     assert offsets.moved() == {}
 
 

@@ -42,6 +42,16 @@ def test_what_was_put_in_rising_order_comes_in_rising_order(
     assert [key for key, _ in ints.items()] == sorted(put - popped)
 
 
+@given(KEYS, st.integers(-(2**60), 2**60), st.integers(0, 700))
+def test_a_run_is_put_as_its_entries_are_one_by_one(key: int, value: int, count: int) -> None:
+    at_once, singly = PackedInts(), PackedInts()
+    at_once.put_run(key, value, count)
+    for number in range(count):
+        singly.put(key + number, value + number)
+    assert list(at_once.items()) == list(singly.items())
+    assert len(at_once) == count
+
+
 def test_an_entry_takes_less_than_ten_octets_and_gives_them_back() -> None:
     tracemalloc.start()
     try:

@@ -36,7 +36,7 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 a job's record is open until its last message is safe",
-        Edit("daemon.offsets:Offsets.release", "if mids:", "if False:"),
+        Edit("daemon.offsets:Offsets._is_last", "if mids:", "if False:"),
         by=f"{DAEMON}test_offsets.py::test_a_job_holds_its_record_until_its_last_message_is_safe",
     ),
     breaks(
@@ -92,7 +92,7 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 an id with other content is dead",
-        Edit("daemon.intake:Intake.take", "elif before[1] != digest:", "elif False:"),
+        Edit("daemon.intake:Intake.take", "if before[1] != digest:", "if False:"),
         by=f"{ENGINE}test_intake.py::test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first",
     ),
 )

@@ -72,7 +72,7 @@ class Account:
 
     def __init__(self, name: str, settings: Settings, desk: Desk, now: float) -> None:
         self.name = name
-        self.settings = settings
+        self._set(settings)
         self.desk = desk
         self.pacer = Pacer(settings.rate, settings.lowest_rate, now)
         width = 0x10000 if settings.long in ("udh16", "sar") else 0x100
@@ -111,20 +111,18 @@ class Account:
             self.settings.lowest_rate,
         ):
             self.pacer.change(settings.rate, settings.lowest_rate)
-        self.settings = settings
+        self._set(settings)
         self.priorities = {node.name: node.priority for node in settings.nodes}
         self.windows = {name: w for name, w in self.windows.items() if name in self.priorities}
         for window in self.windows.values():
             window.change(asyncio.get_running_loop().time(), adapts=settings.adapt)
         self._regroup()
 
-    @property
-    def protocol(self) -> str:
-        return self.settings.protocol
-
-    @property
-    def report_within(self) -> float:
-        return self.settings.report_within
+    def _set(self, settings: Settings) -> None:
+        self.settings = settings
+        # Asked for several times on every message's way.
+        self.protocol: str = settings.protocol
+        self.report_within: float = settings.report_within
 
     @property
     def own_waiting(self) -> int:

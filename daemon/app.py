@@ -163,7 +163,7 @@ class App:
             unheld=self._unheld,
             patience=self._patience,
             left=self._left,
-            mine=self._mine,
+            mine=self.homes.mine,
             outcome=None if self.teller is None else self.teller.outcome,
         )
         self.engine = Engine(
@@ -563,9 +563,6 @@ class App:
         self.ticker.commit_offsets()
         for topic, partition in places:
             self.offsets.forget(topic, partition)
-
-    def _mine(self, message: Message) -> bool:
-        return self.homes.mine(message.job)
 
     def _left(self, message: Message) -> None:
         self.router.left(message)

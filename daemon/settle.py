@@ -33,6 +33,7 @@ from .model import (
     UNSENT,
     WAITS,
     WRITTEN,
+    Job,
     Message,
     Part,
     PartState,
@@ -93,7 +94,7 @@ class Settle:
         unheld: Callable[[Message], None],
         patience: Callable[[Message], float],
         left: Callable[[Message], None],
-        mine: Callable[[Message], bool],
+        mine: Callable[[Job], bool],
         outcome: Tell | None = None,
     ) -> None:
         self.accounts = accounts
@@ -114,8 +115,8 @@ class Settle:
         self.left = left
         """Told of every message that waited in the ledger alone and will not come back from it."""
         self.mine = mine
-        """Whether this daemon judges the message.  Another may have it since a part was written: to
-        that one the answer is told.
+        """Whether this daemon judges the messages of a job.  Another may have it since a part was
+        written: to that one the answer is told.
         """
         self.outcome = outcome
         """Tells other daemons of a message whose state they must know to take over."""
@@ -129,7 +130,8 @@ class Settle:
             self.tally.resent(m.account)  # not again when this attempt is throttled
         part.attempt = write.attempt
         part.flying += 1
-        m.attempts = max(m.attempts, write.attempt)
+        if write.attempt > m.attempts:
+            m.attempts = write.attempt
         m.node = node
         if m.submitted is None:
             m.submitted = wall
@@ -179,7 +181,7 @@ class Settle:
         self._step(m, Step(wall, outcome, part.number, write.attempt, write.node, code))
         if m.final:
             return
-        if not self.mine(m):
+        if not self.mine(m.job):
             # Nobody has it for this attempt; should it be ours again, `adopt` looks at it.
             if in_time and part.state is PartState.WRITTEN and not part.doubts:
                 part.state, m.wake = PartState.UNSENT, ELSEWHERE
@@ -225,7 +227,7 @@ class Settle:
         if m.final or part.state is not PartState.WRITTEN:
             return
         part.state = PartState.IN_DOUBT
-        if not self.mine(m):
+        if not self.mine(m.job):
             # Whoever has it says so; should it be ours again, `adopt` does.
             m.state, m.wake = State.UNCERTAIN, ELSEWHERE
             return
@@ -301,7 +303,7 @@ class Settle:
             m.state, m.code, m.cause, m.stage = told.state, told.code, told.cause, told.stage
             m.answered, m.reported = told.answered, told.reported
             self._close(m, c)
-        elif self.mine(m):
+        elif self.mine(m.job):
             self.taken_up(m, wall, c)
 
     def taken_up(self, m: Message, wall: float, c: Changes) -> None:
@@ -438,7 +440,7 @@ class Settle:
         """The verdict, if the parts allow one."""
         if m.final:
             return
-        if not self.mine(m):
+        if not self.mine(m.job):
             m.wake = ELSEWHERE
             if self.outcome is not None:
                 c.tells[m.mid] = self.outcome
@@ -468,6 +470,7 @@ class Settle:
         m.stage = "submit"
         m.code = _ok(self._protocol(m)) if m.account is not None else None
         m.state = ACCEPTED
+        c.touch(m)
         c.safe.append(m)
         c.answered.append(m)
         for part in m.parts:
@@ -521,7 +524,7 @@ class Settle:
         self.closed(m)
 
     def _tell(self, m: Message, c: Changes) -> None:
-        c.touch(m)
+        """Of a message that was touched."""
         if self.outcome is not None:
             c.tells[m.mid] = self.outcome
         self.tally.entered(m)

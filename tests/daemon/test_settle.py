@@ -58,7 +58,7 @@ class Desk:
             unheld=lambda m: None,
             patience=lambda m: REPORT_WITHIN,
             left=lambda m: None,
-            mine=lambda m: True,
+            mine=lambda job: True,
         )
         self.changes = Changes()
 

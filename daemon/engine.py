@@ -140,15 +140,21 @@ class Engine:
         if events:
             c = Changes()
             at = wall()
+            accepted: list[Accepted] = []
             reported: list[Reported] = []
             connection: list[Event] = []
             for event in events:
                 kind = type(event)
                 if kind is Accepted:
-                    self._accepted(account, link, event, now, at, c)  # type: ignore[arg-type]
-                elif kind is Reported:
+                    accepted.append(event)  # type: ignore[arg-type]
+                    continue
+                if kind is Reported:
                     reported.append(event)  # type: ignore[arg-type]
-                elif kind is Rejected:
+                    continue
+                if accepted:
+                    self._accepted(account, link, accepted, now, at, c)
+                    accepted = []
+                if kind is Rejected:
                     self._rejected(account, link, event, now, at, c)  # type: ignore[arg-type]
                 elif kind is Unanswered:
                     link.doubtful = True
@@ -157,6 +163,8 @@ class Engine:
                     self.inbound(account, link, event, c)  # type: ignore[arg-type]
                 else:
                     connection.append(event)
+            if accepted:
+                self._accepted(account, link, accepted, now, at, c)
             if reported:
                 self.reports.came(account, link, reported, at, c)
             self.commit(c)
@@ -193,12 +201,13 @@ class Engine:
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
         at = wall()
         account = self.of_link[link]
+        label, written = link.label, self.settle.written
+        fresh: list[Message] = []
         for write in writes:
             m = write.message
-            first = m.submitted is None
-            self.settle.written(write, link.label, at)
-            if first:
-                self.tally.first_written(m, at)
+            if m.submitted is None:
+                fresh.append(m)
+            written(write, label, at)
             if write.carrier_id is not None:
                 write.part.written_id = write.carrier_id
                 if write.place is not None:
@@ -209,6 +218,8 @@ class Engine:
                     continue
                 key = ids.key(account.protocol, write.carrier_id)
                 self.correlate.register(account.name, key, m, write.part)
+        if fresh:
+            self.tally.first_written(account.name, fresh, at)
 
     def _register_member(self, account: Account, write: Write) -> None:
         for key in write.keys:
@@ -358,8 +369,9 @@ class Engine:
         self.open.pop(message.mid, None)
         if message.queued is not None:
             message.queued.died(message)
+        forget = self.correlate.forget
         for account, key, part, exact in self._keys(message):
-            self.correlate.forget(account, key, part, None if exact else message.to)
+            forget(account, key, part, None if exact else message.to)
 
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest, once it has the last row.
@@ -435,7 +447,7 @@ class Engine:
     def commit(self, c: Changes) -> None:
         self._commits += 1
         gone = []
-        every = self.homes.every
+        every, horizon = self.homes.every, self.alarms.horizon
         for m in c.touched.values():
             if m.out == 0:
                 if m.claim:
@@ -446,7 +458,7 @@ class Engine:
             if m.final or (m.state not in WAITS and m.mid not in self.open):
                 self._closing[m.mid] = (m, self._commits)
                 gone.append((m.mid, self._commits))
-            if not m.final:
+            if not m.final and m.wake is not None and m.wake <= horizon:
                 self.alarms.push(m.wake, m.mid)
         if c.answered and self.teller is not None:
             self._note_untold(c)
@@ -593,29 +605,42 @@ class Engine:
     # What the events mean
 
     def _accepted(
-        self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes
+        self,
+        account: Account,
+        link: Link,
+        events: Sequence[Accepted],
+        now: float,
+        at: float,
+        c: Changes,
     ) -> None:
-        tag = event.tag
-        if type(tag) is ListWrite:
-            self._list_accepted(account, link, event, now, at, c)
-            return
-        write: Write = tag
-        self.tally.submits[account.name, write.node, "ok"] += 1
-        if link.answers is not None:
-            link.answers.observe(now - write.at)
-        link.answered(write.at, took=True)
-        if link.window.answered(write.at, now) and account.slowed(now):
+        """Answers of one read between which nothing but reports came."""
+        name, protocol = account.name, account.protocol
+        settled, correlate = self.settle.accepted, self.correlate
+        early_waits = correlate.has_early
+        wrote_at = [event.tag.at for event in events]
+        link.took(wrote_at)
+        if link.window.answered_all(wrote_at, now) and account.slowed(now):
             self._stays_slow(account, link)
-        self.settle.accepted(write, event.carrier_id, at, c)
-        if not event.carrier_id:
-            # SMPP: a yes without an id.  Its report can only be guessed.
-            return
-        key = ids.key(account.protocol, event.carrier_id)
-        if not write.message.final:
-            self.correlate.register(account.name, key, write.message, write.part)
-        early = self.correlate.early(account.name, key, write.message.to)
-        if early is not None:
-            self.reports.matched(write.message, write.part, early, at, c)
+        times: list[float] = []
+        for event in events:
+            write, carrier_id = event.tag, event.carrier_id
+            if type(write) is ListWrite:
+                self._list_accepted(account, link, event, now, at, c)
+                continue
+            times.append(now - write.at)
+            settled(write, carrier_id, at, c)
+            if not carrier_id:
+                # SMPP: a yes without an id.  Its report can only be guessed.
+                continue
+            message = write.message
+            key = ids.key(protocol, carrier_id)
+            if not message.final:
+                correlate.register(name, key, message, write.part)
+            if early_waits and (early := correlate.early(name, key, message.to)) is not None:
+                self.reports.matched(message, write.part, early, at, c)
+        self.tally.submits[name, link.label, "ok"] += len(times)
+        if link.answers is not None:
+            link.answers.observe_all(times)
 
     def _list_accepted(
         self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes
@@ -625,10 +650,7 @@ class Engine:
         refused = {folded(each.to): each for each in event.refused}
         tag.goes_by(account.protocol, event.carrier_id)
         if link.answers is not None:
-            link.answers.observe_list(now - tag.at, len(tag.writes))
-        link.answered(tag.at, took=True)
-        if link.window.answered(tag.at, now) and account.slowed(now):
-            self._stays_slow(account, link)
+            link.answers.observe_all([now - tag.at] * len(tag.writes))
         taken = 0
         for write in tag.writes:
             refusal = refused.pop(write.message.to, None) if refused else None
@@ -678,8 +700,8 @@ class Engine:
         outcome = "throttled" if event.throttled else "refused"
         self.tally.submits[account.name, write.node, outcome] += len(writes)
         if link.answers is not None:
-            link.answers.observe_list(now - write.at, len(writes))
-        link.answered(write.at, took=False)
+            link.answers.observe_all([now - write.at] * len(writes))
+        link.answered()
         if event.throttled and link.throttled(write.at, now):
             # One node's trouble is not the account's while others go on.
             slower = all(now < other.paused_until for other in account.takers())

@@ -223,12 +223,16 @@ class Link(asyncio.Protocol):
         self.slower_at, self.taken = now, 0
         return True
 
-    def answered(self, wrote_at: float, *, took: bool) -> None:
-        """An answer came; `took` when the gateway accepted the part."""
+    def answered(self) -> None:
+        """An answer came."""
         self.answered_since_bound = True
         self.doubtful = False
-        if took and wrote_at >= self.slower_at:
-            self.taken += 1
+
+    def took(self, wrote_at: Sequence[float]) -> None:
+        """The gateway accepted what was written then."""
+        self.answered()
+        since = self.slower_at
+        self.taken += len([at for at in wrote_at if at >= since])
 
     def reserve(self, message: Message, parts: int) -> None:
         """So many parts are claimed for this link; less than none when they are given up."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 
 from .model import EXPIRED, Message, State
 
@@ -45,9 +46,8 @@ class Histogram:
         if len(new) >= AT_ONCE:
             self._count()
 
-    def observe_list(self, seconds: float, size: int) -> None:
-        """All of a list took as long."""
-        self._new += [seconds] * size
+    def observe_all(self, seconds: Sequence[float]) -> None:
+        self._new += seconds
         if len(self._new) >= AT_ONCE:
             self._count()
 
@@ -141,11 +141,15 @@ class Tally:
         if fault == "subscriber" and m.account is not None and m.stage == "report":
             self.excused[m.account].observe(wall - m.job.produced)
 
-    def first_written(self, m: Message, wall: float) -> None:
-        """The first part of the message went out."""
-        self.age[m.job.source[0]].observe(wall - m.job.produced)
-        if m.account is not None:
-            self.queue[m.account].observe(wall - m.job.received)
+    def first_written(self, account: str, messages: Sequence[Message], wall: float) -> None:
+        """The first parts of these messages went out."""
+        jobs = [m.job for m in messages]
+        self.queue[account].observe_all([wall - job.received for job in jobs])
+        topics = {job.source[0] for job in jobs}
+        for topic in topics:
+            if len(topics) > 1:
+                jobs = [m.job for m in messages if m.job.source[0] == topic]
+            self.age[topic].observe_all([wall - job.produced for job in jobs])
 
     def late(self, account: str | None) -> None:
         """A report came for a message that had its verdict."""

@@ -25,6 +25,7 @@ and written to at a lower pace (`pacing`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 ROUND = 0.25
@@ -147,6 +148,19 @@ class Window:
         if now < self._due or len(seen) < self._needs:
             return False
         return self._turn(now)
+
+    def answered_all(self, wrote_at: Sequence[float], now: float) -> bool:
+        """As `answered`, of parts that were taken in one read."""
+        if not self._adapts:
+            return False
+        if now < self._due:
+            since = self._since
+            self._seen += [now - at for at in wrote_at if at >= since]
+            return False
+        slow = False
+        for at in wrote_at:
+            slow = self.answered(at, now) or slow
+        return slow
 
     def _turn(self, now: float) -> bool:
         """The end of a round."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.tally import AT_ONCE, SECONDS, Histogram
+from daemon.tally import AT_ONCE, SECONDS, Histogram, Tally
 
 AROUND = st.sampled_from([bound + by for bound in SECONDS for by in (-1e-9, 0.0, 1e-9)])
 
@@ -34,3 +36,18 @@ def test_more_than_is_counted_at_once_is_all_there() -> None:
     assert histogram.count == 2 * AT_ONCE + 3
     assert histogram.counts[bisect_left(SECONDS, 12.0)] == AT_ONCE + 2
     assert histogram.sum == pytest.approx(0.004 * (AT_ONCE + 1) + 12.0 * (AT_ONCE + 2))
+
+
+def test_messages_that_go_out_together_count_each_for_the_topic_it_came_on() -> None:
+    messages: list[Any] = [
+        SimpleNamespace(job=SimpleNamespace(source=(topic, 0, 7), produced=at, received=at + 1.0))
+        for topic, at in (("jobs", 10.0), ("urgent", 12.0), ("jobs", 14.0))
+    ]
+    tally = Tally()
+    tally.first_written("a", messages, 20.0)
+    tally.first_written("a", messages[1:2], 20.0)
+    assert {topic: (age.count, age.sum) for topic, age in tally.age.items()} == {
+        "jobs": (2, 16.0),
+        "urgent": (2, 16.0),
+    }
+    assert (tally.queue["a"].count, tally.queue["a"].sum) == (4, 28.0)

@@ -239,3 +239,25 @@ def test_whatever_comes_the_window_stays_in_its_bounds_and_grows_back(
     # A round more may be waited for, then each round gives one part at least.
     held = ROUND + 8.0 * (2 + 32)
     assert window.limit(now + held + most * max(1.0, 8.0 * FEW)) == most
+
+
+READS = st.lists(
+    st.tuples(st.floats(0.0, 2.0), st.lists(LATENCIES, max_size=2 * FEW), st.integers(0, 40)),
+    max_size=60,
+)
+
+
+@given(READS)
+def test_answers_of_one_read_say_what_they_say_one_by_one(
+    reads: list[tuple[float, list[float], int]],
+) -> None:
+    together, singly = Window(32, 5.0, 0.0), Window(32, 5.0, 0.0)
+    now = 0.0
+    for gap, latencies, peak in reads:
+        now += gap
+        together.peak = singly.peak = peak
+        wrote_at = [now - latency for latency in latencies]
+        slow = [singly.answered(at, now) for at in wrote_at]
+        assert together.answered_all(wrote_at, now) == any(slow)
+        assert (together.limit(now), together.latency) == (singly.limit(now), singly.latency)
+        assert (together.slow_until, together.pace) == (singly.slow_until, singly.pace)

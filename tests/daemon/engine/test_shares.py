@@ -167,7 +167,7 @@ async def test_a_link_that_came_back_has_one_until_it_answers_and_all_after_ten_
     link, since = back.link, back.now
     link.ramping = True
     assert [link.room(since + passed) for passed in (0.0, 5.0)] == [1, 1]
-    link.answered(since, took=True)
+    link.took([since])
     rooms = [link.room(since + passed) for passed in (0.0, 2.5, 5.0, 9.9, 10.0)]
     assert rooms == [1, 2, 5, 9, 10]
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from daemon.link import ENOUGH
+from protocols.events import Accepted, Event, Fate, Rejected, Reported
+
 from .conftest import MakeDesk
-from .desk import Terms
+from .desk import Peer, Terms
 
 TO = "13912345678"
 
@@ -40,3 +45,27 @@ async def test_a_message_in_doubt_is_written_once_more_after_its_hold(make_desk:
     await desk.settle()
     assert desk.states("j/0") == ["uncertain", "accepted"]
     assert desk.of("j/0")[-1]["attempts"] == 2
+
+
+@pytest.mark.parametrize(("before", "pauses"), [(ENOUGH - 1, 4), (ENOUGH, 1)])
+async def test_answers_of_one_read_are_taken_in_their_order_and_counted_one_by_one(
+    make_desk: MakeDesk, before: int, pauses: int
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take(*[{"id": f"j{n}"} for n in range(before + 3)])
+    tags = [peer.wire.answers(n, peer.now) for n, _, _ in await desk.written(peer, before + 3)]
+    answers = [Accepted(tag, next(Peer.ids).to_bytes(8)) for tag in tags]
+    events: list[Event] = [*answers[:before], Rejected(tags[before], 8, "8", True)]
+    report = Reported((answers[0].carrier_id,), 1, Fate.DELIVERED, "DELIVRD", TO, object())
+    peer.link.pauses = 3
+    peer.says(*events, answers[-1], report, answers[-2])
+    await desk.settle()
+    assert peer.link.pauses == pauses, "what was answered behind the no counts before it"
+    tally = desk.app.tally
+    counts = {outcome: tally.submits["a", "n1", outcome] for outcome in ("ok", "throttled")}
+    assert counts == {"ok": before + 2, "throttled": 1}
+    assert tally.answer["a", "n1"].count == before + 3
+    assert tally.queue["a"].count == tally.age["sms.jobs"].count == before + 3
+    states = [desk.states(f"j{n}/0") for n in range(before + 3)]
+    assert states == [["delivered"], *[["accepted"]] * (before - 1), [], *[["accepted"]] * 2]

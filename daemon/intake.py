@@ -25,12 +25,12 @@ from .jobs import Job as JobFields
 from .jobs import JobError
 from .ledger.rows import JobRow, Known, MessageRow
 from .model import INDEX_BITS, UNSAFE, Job, Message, State, is_parked
-from .numbers.normalise import Refusal as NumberRefusal
 from .numbers.normalise import normalise
 from .numbers.plan import Plan
 from .offsets import Run
 from .parking import Parking
 from .prepare import Refusal, fits
+from .queues import RouteQueue
 from .recovery import durable, send_rest
 from .router import Router
 from .stops import STOPPED
@@ -202,8 +202,9 @@ class Intake:
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
         accounts: set[str] = set()
+        doors: dict[str, _Door] = {}
         for message in messages:
-            self._admit(message, at, c, accounts)
+            self._admit(message, at, c, accounts, doors)
         self.engine.commit(c)
         now = asyncio.get_running_loop().time()
         for name in accounts:
@@ -295,24 +296,33 @@ class Intake:
 
     def _messages(self, job: Job) -> list[Message]:
         """One for each recipient; a number that cannot be sent to has its code already."""
+        to = job.fields.to
+        if len(to) == 1:
+            return [self._message(job, 0, to[0])]
         found = []
-        lane = job.fields.priority
         numbers: set[str] = set()
-        for index, raw in enumerate(job.fields.to):
-            number = normalise(raw)
-            if isinstance(number, NumberRefusal):
-                message = Message(job, index, raw, None, lane)
-                message.code = number.value
-            else:
-                message = Message(job, index, number, self.plan.carrier(number), lane)
-                if number in numbers:
+        for index, raw in enumerate(to):
+            message = self._message(job, index, raw)
+            if message.code is None:
+                if message.to in numbers:
                     message.code = "LOCAL:DUPLICATE"
-                numbers.add(number)
+                numbers.add(message.to)
             found.append(message)
         return found
 
-    def _admit(self, m: Message, at: float, c: Changes, accounts: set[str]) -> None:
-        """To its route, or to its end."""
+    def _message(self, job: Job, index: int, raw: str) -> Message:
+        number = normalise(raw)
+        lane = job.fields.priority
+        if isinstance(number, str):
+            return Message(job, index, number, self.plan.carrier(number), lane)
+        message = Message(job, index, raw, None, lane)
+        message.code = number.value
+        return message
+
+    def _admit(
+        self, m: Message, at: float, c: Changes, accounts: set[str], doors: dict[str, _Door]
+    ) -> None:
+        """To its route, or to its end; `doors` has what was found of routes for this batch."""
         engine = self.engine
         engine.open[m.mid] = m
         c.touch(m)
@@ -320,7 +330,10 @@ class Intake:
         if code is not None:
             engine.settle.refused(m, code, at, c)
             return
-        queue = self.router.queues[m.route]
+        door = doors.get(m.route)
+        if door is None:
+            door = doors[m.route] = self._door(m, at)
+        queue = door.queue
         fields = m.job.fields
         if engine.stops.any and engine.stops.cover(m):
             engine.settle.refused(m, STOPPED, at, c)
@@ -338,16 +351,21 @@ class Intake:
                 self.parking.hold(m, c)
             del engine.open[m.mid]
             return
-        m.wake = engine.settle.waiting_until(m)
-        if self.parking.takes(queue, at):
+        m.wake = engine.settle.waiting_until(m, door.patience)
+        if door.parks:
             self.parking.park(m, queue, c)
             del engine.open[m.mid]
             return
         if not queue.offer(m):
             del engine.open[m.mid]
-        serving = self.router.serving.get(m.route)
-        if serving is not None:
-            accounts.add(serving)
+        if door.serving is not None:
+            accounts.add(door.serving)
+
+    def _door(self, m: Message, at: float) -> _Door:
+        router = self.router
+        queue = router.queues[m.route]
+        parks = self.parking.takes(queue, at)
+        return _Door(queue, router.patience(m), parks, router.serving.get(m.route))
 
     def _routed(self, m: Message) -> str | None:
         """Set the route; returns a LOCAL code when there is none."""
@@ -404,6 +422,7 @@ class Intake:
         await durable(engine.ledger)
         c = Changes()
         accounts: set[str] = set()
+        doors: dict[str, _Door] = {}
         fresh: list[Message] = []
         async with engine.reading():
             rows = await engine.ledger.load(mids)
@@ -416,7 +435,7 @@ class Intake:
                 if job is not None and _from(again.record, job):
                     fresh += self._complete(seq, again, job, there, c)
         for message in fresh:
-            self._admit(message, at, c, accounts)
+            self._admit(message, at, c, accounts, doors)
         made = {message.mid for message in fresh}
         safe = [mid for mid in mids if mid not in made]
         if not engine.stored_is_safe:
@@ -456,6 +475,18 @@ class Intake:
                     c.touch(known)
                 send_rest(self.engine, known)
         return fresh
+
+
+class _Door(NamedTuple):
+    """What all messages of a batch that take one route meet there."""
+
+    queue: RouteQueue
+    patience: float
+    """Seconds that they may wait."""
+    parks: bool
+    """Whether they are parked at once."""
+    serving: str | None
+    """The account that they go to now."""
 
 
 class _Again(NamedTuple):

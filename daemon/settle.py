@@ -366,14 +366,17 @@ class Settle:
         expires = m.job.fields.expires_at
         return expires is not None and wall >= expires
 
-    def waiting_until(self, m: Message) -> float:
-        """Wall time at which a message that waits expires."""
-        within = self.patience(m)
-        last = m.job.received + within
-        not_before = m.job.fields.not_before
+    def waiting_until(self, m: Message, within: float | None = None) -> float:
+        """Wall time at which a message that waits expires; `within` is the patience of its route,
+        where the caller knows it.
+        """
+        if within is None:
+            within = self.patience(m)
+        job = m.job
+        last = job.received + within
+        not_before, expires = job.fields.not_before, job.fields.expires_at
         if not_before is not None:
             last = max(last, not_before + within)
-        expires = m.job.fields.expires_at
         return last if expires is None else min(last, expires)
 
     def due(self, m: Message) -> float | None:

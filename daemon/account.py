@@ -307,28 +307,29 @@ class Account:
                 parts = self._parts(message)
                 if not parts:
                     continue
-                if len(parts) > room and message.lane == URGENT:
+                size = len(parts)
+                if size > room and message.lane == URGENT:
                     room += self._give_way(link)
-                if len(parts) > min(room, slots) and not link.may_exceed(now):
+                if size > min(room, slots) and not link.may_exceed(now):
                     source.put_back(message)
                     self._turns.undo()
                     break
-                if len(parts) > 1:
+                if size > 1:
                     link.short_since = None
-                    self._turns.more(message.lane, len(parts) - 1, sources)
+                    self._turns.more(message.lane, size - 1, sources)
                     if self.untold is not None:
                         self.untold.begin(message)
                 followers = self._followers(message, source, sources) if lists_allowed else ()
-                link.reserve(message, len(parts))
+                link.reserve(message, size)
                 message.link = link
-                message.out += len(parts)
+                message.out += size
                 for part in parts:
                     part.state = WRITTEN
                 claimed.append((link, message, parts))
-                room -= len(parts)
-                slots -= len(parts)
-                allowed -= len(parts)
-                budget -= len(parts)
+                room -= size
+                slots -= size
+                allowed -= size
+                budget -= size
                 if followers:
                     self._claim_along(link, followers, claimed)
                     allowed -= len(followers)
@@ -362,17 +363,18 @@ class Account:
             claimed.append((link, message, message.parts))
 
     def _sources(self, link: Link) -> list[Lanes]:
-        """Where messages for a link come from; routes take turns."""
+        """Where messages for a link come from, as far as there are any; routes take turns."""
         queues = self.queues
         if len(queues) > 1:
             queues.append(queues.pop(0))
-        return [link.again, self.bound, *[queue.lanes for queue in queues]]
+        sources = [link.again, self.bound, *[queue.lanes for queue in queues]]
+        return [lanes for lanes in sources if any(lanes.lanes)]
 
     def _parts(self, message: Message) -> list[Part]:
         """What of the message is to be written now; empty when it was dealt with otherwise."""
         if not self.desk.still_wanted(message):
             return []
-        fresh = not message.written
+        fresh = message.submitted is None
         if fresh or any(p.wire is None and p.state is UNSENT for p in message.parts):
             try:
                 prepare(message, self.name, self.settings, self.references)

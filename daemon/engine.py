@@ -570,20 +570,24 @@ class Engine:
 
     def _claimed(self, claimed: Claimed) -> None:
         now = self.loop.time()
-        paused = self.paused
+        paused, every, mine = self.paused, self.homes.every, self.homes.mine
         links: dict[Link, Account] = {}
+        before: Link | None = None
+        account: Account | None = None
         for link, message, parts in claimed:
-            account = self.of_link.get(link)
-            theirs = not self.homes.mine(message.job)
-            if account is None or paused or theirs or not (link.taking and link.bound):
+            if link is not before:
+                before = link
+                open_ = not paused and link.taking and link.bound
+                account = self.of_link.get(link) if open_ else None
+            if account is None or not (every or mine(message.job)):
                 link.reserve(message, -len(parts))
                 for part in parts:
                     message.take_back(part)
                 message.link = None
                 self.give_back(message)
                 continue
-            link.load(message, parts)
             links[link] = account
+            link.load(message, parts)
         for link in links:
             link.flush(now)
         for account in set(links.values()):

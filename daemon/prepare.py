@@ -73,14 +73,9 @@ def prepare(m: Message, name: str, account: Account, references: References) -> 
     if expires is not None and expires >= LAST_VALIDITY:
         expires = None
     if len(cut) == 1:
+        # By position: with names it takes twice the time to make one.
         m.parts[0].wire = WirePart(
-            m.to,
-            sender,
-            cut[0],
-            coding,
-            wants_report=fields.report,
-            expires_at=expires,
-            payload=payload,
+            m.to, sender, cut[0], coding, False, 1, 1, 0, fields.report, expires, payload
         )
         return
     for part, segment in zip(m.parts, segments(cut, m.reference, account.long), strict=True):

@@ -129,7 +129,8 @@ class RouteQueue:
             # Of a job that another daemon told of in part it is older than it is new.
             self.newest[lane] = min(self.newest[lane], message.mid - 1)
             return False
-        self.newest[lane] = max(self.newest[lane], message.mid)
+        if message.mid > self.newest[lane]:
+            self.newest[lane] = message.mid
         self.lanes.append(message)
         return True
 
@@ -189,7 +190,7 @@ class Turns:
         if normal is not None:
             since = self._since_bulk + 1
             # What was not there has missed nothing.
-            self._since_bulk = since if bulk is not None else min(since, BULK_SHARE - 1)
+            self._since_bulk = since if bulk is not None or since < BULK_SHARE else BULK_SHARE - 1
             return normal.pop(NORMAL), normal
         return None
 

@@ -182,11 +182,11 @@ class Reports:
     ) -> None:
         """The report is about this part; whose message it is has to know of it."""
         engine = self.engine
-        m = place[0]
+        m, part = place
         if m.final or engine.homes.mine(m.job):
-            engine.settle.reported(*place, event.fate, event.code, at, c, event.keys[0])
+            engine.settle.reported(m, part, event.fate, event.code, at, c, event.keys[0])
             return
-        engine.settle.overheard(*place, event.fate, event.code, at, c, event.keys[0])
+        engine.settle.overheard(m, part, event.fate, event.code, at, c, event.keys[0])
         if engine.teller is not None and not theirs:
             c.entries.events.append(engine.teller.orphan(account, event, to, at))
 

@@ -511,7 +511,8 @@ class Engine:
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""
         if m.claim:
-            m.released = max(m.released, m.claim)
+            if m.claim > m.released:
+                m.released = m.claim
             self.claims.release(m.claim)
             m.claim = 0
 

@@ -10,6 +10,7 @@ place in the job.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -320,8 +321,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
+@lru_cache(maxsize=1024)
+def _untouched(carrier: str | None, bill_units: int) -> bytes:
+    """The life of a message to which nothing has happened."""
+    nothing = (None, 0, 0, 0, 0, None, None, None, None, None, None, 0, (), ())
+    return _encode((carrier, *nothing, bill_units, False))
+
+
 def pack_life(m: Message) -> bytes:
     """Everything of a message that is not a column of its ledger row."""
+    if m.state is WAITING and not (
+        m.parts or m.steps or m.released or m.claim or m.reference or m.parked or m.lists
+    ):
+        return _untouched(m.carrier, m.job.bill_units)
     fields = (
         m.carrier,
         m.node,

@@ -92,22 +92,27 @@ class Offsets:
 
     def release(self, mids: Iterable[int]) -> None:
         """These messages are safe now; does nothing for one that holds no record."""
-        several, repeats = self._mids, self._repeats
-        record_of = self._records.pop
-        for mid in mids:
-            job = mid >> INDEX_BITS
-            if several and not self._is_last(job, mid):
-                continue
-            record = record_of(job)
-            if record == NOTHING:
-                continue
-            self._let_go(record)
-            if repeats:
-                for record in repeats.pop(job, ()):
-                    self._let_go(record)
+        if self._mids:
+            mids = [mid for mid in mids if self._is_last(mid)]
+        jobs = [mid >> INDEX_BITS for mid in mids]
+        records = self._records.pop_all(jobs)
+        if self._repeats:
+            for job in jobs:
+                records += self._repeats.pop(job, ())
+        offsets: dict[int, list[int]] = {}
+        for record in records:
+            number = record >> OFFSET_BITS
+            if number in offsets:
+                offsets[number].append(record & OFFSET)
+            else:
+                offsets[number] = [record & OFFSET]
+        for number, of_place in offsets.items():
+            if self._open[number].pop_all(of_place):
+                self._moved.add(self._places[number])
 
-    def _is_last(self, job: int, mid: int) -> bool:
+    def _is_last(self, mid: int) -> bool:
         """Whether no other message of the job is open."""
+        job = mid >> INDEX_BITS
         mids = self._mids.get(job)
         if mids is not None:
             mids.discard(mid)
@@ -115,11 +120,6 @@ class Offsets:
                 return False
             del self._mids[job]
         return True
-
-    def _let_go(self, record: int) -> None:
-        number = record >> OFFSET_BITS
-        if self._open[number].pop(record & OFFSET) != NOTHING:
-            self._moved.add(self._places[number])
 
     def release_with(self, batch: int, mids: Sequence[int]) -> None:
         """These messages are safe once this batch of the outbox is published, and all before it."""

@@ -7,7 +7,7 @@ is eight, where most keys of a block are there.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 BITS = 8
 SIZE = 1 << BITS
@@ -74,6 +74,25 @@ class PackedInts:
                 block[at] = NOTHING
                 block[SIZE] -= 1
         return value
+
+    def pop_all(self, keys: Iterable[int]) -> list[int]:
+        """Take these entries out; the values of those that were there."""
+        blocks = self._blocks
+        values = []
+        for key in keys:
+            number = key >> BITS
+            block = blocks.get(number)
+            if block is None:
+                continue
+            at = key & MASK
+            value = block[at]
+            if value != NOTHING:
+                values.append(value)
+                block[at] = NOTHING
+                left = block[SIZE] = block[SIZE] - 1
+                if not left:
+                    del blocks[number]
+        return values
 
     def items(self) -> Iterator[tuple[int, int]]:
         """In the order of the keys if they were put in rising order."""

@@ -539,11 +539,10 @@ class Settle:
 
     def _close_write(self, write: Write) -> None:
         """The answer, or the end of waiting for it; a late answer takes its doubt back."""
-        m = write.message
         if write.open:
             write.open = False
             write.part.flying -= 1
-            m.out -= 1
+            write.message.out -= 1
         else:
             write.part.doubts = max(0, write.part.doubts - 1)
 

@@ -60,5 +60,7 @@ def normalise(raw: str) -> str | Refusal:
 
 def folded(raw: str) -> str:
     """A number from a carrier in its one form; what is no mobile number stays as it came."""
+    if _NATIONAL.fullmatch(raw):
+        return raw
     number = normalise(raw)
     return raw if isinstance(number, Refusal) else number

@@ -11,7 +11,9 @@ from daemon.packed import NOTHING, PackedInts
 
 KEYS = st.one_of(st.integers(-600, 600), st.integers(-(2**62), 2**62))
 VALUES = st.integers(NOTHING + 1, 2**63 - 1)
-STEPS = st.lists(st.tuples(st.sampled_from(["put", "pop", "get"]), KEYS, VALUES), max_size=80)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "pop", "pop all", "get"]), KEYS, VALUES), max_size=80
+)
 
 
 @given(STEPS)
@@ -23,6 +25,10 @@ def test_it_says_what_a_dict_says(steps: list[tuple[str, int, int]]) -> None:
             known[key] = value
         elif step == "pop":
             assert ints.pop(key) == known.pop(key, NOTHING)
+        elif step == "pop all":
+            keys = [key, *list(known)[:2], key]
+            there = [known.pop(key) for key in dict.fromkeys(keys) if key in known]
+            assert ints.pop_all(keys) == there
         else:
             assert ints.get(key) == known.get(key, NOTHING)
         assert (key in ints) == (key in known)

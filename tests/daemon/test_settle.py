@@ -413,3 +413,12 @@ def test_a_refusal_is_an_answer_and_has_its_time() -> None:
     event = desk.events[-1]
     assert event["state"] == "rejected"
     assert event["times"]["answered"] == desk.settle.records.stamps.text(RECEIVED + 1)
+
+
+def test_a_message_that_nothing_happened_to_is_kept_as_any_other_is() -> None:
+    m = Desk().message()
+    m.parts.clear()
+    m.carrier = "mobile"
+    waits = pack_life(m)
+    m.state = State.HELD
+    assert waits == pack_life(m)

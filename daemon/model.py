@@ -244,7 +244,7 @@ class Message:
         self.mid = job.seq << INDEX_BITS | index
         self.to = to
         self.carrier = carrier
-        self.lane = lane
+        self.lane = int(lane)  # sqlite3 takes long over a member of an enumeration
         self.route = ""
         self.state = WAITING
         self.final = False

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import NoneType
+
 import pytest
 
+from daemon.ledger import Entries
 from daemon.link import ENOUGH
 from protocols.events import Accepted, Event, Fate, Rejected, Reported
 
@@ -69,3 +73,25 @@ async def test_answers_of_one_read_are_taken_in_their_order_and_counted_one_by_o
     assert tally.queue["a"].count == tally.age["sms.jobs"].count == before + 3
     states = [desk.states(f"j{n}/0") for n in range(before + 3)]
     assert states == [["delivered"], *[["accepted"]] * (before - 1), [], *[["accepted"]] * 2]
+
+
+async def test_rows_hold_only_what_sqlite_takes_without_looking_for_an_adapter(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await make_desk()
+    put = desk.app.ledger.put
+    kinds: set[type] = set()
+
+    def watched(entries: Entries, then: Callable[[], None] | None = None) -> None:
+        for rows in (entries.jobs, entries.messages, entries.carrier_ids, entries.claims):
+            kinds.update(type(value) for row in rows for value in row)
+        put(entries, then)
+
+    monkeypatch.setattr(desk.app.ledger, "put", watched)
+    peer = desk.peer()
+    await desk.take({"id": "j", "priority": "urgent"}, {"id": "refused", "to": "12"})
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.reports(peer.accepts(sequence), to=TO)
+    await desk.settle()
+    assert desk.states("j/0")[-1] == "delivered"
+    assert kinds == {int, float, str, bytes, NoneType}

@@ -308,8 +308,10 @@ class Account:
                 if not parts:
                     continue
                 size = len(parts)
-                if size > room and message.lane == URGENT:
-                    room += self._give_way(link)
+                if size > min(room, slots) and message.lane == URGENT:
+                    freed = self._give_way(link)
+                    room += freed
+                    slots += freed
                 if size > min(room, slots) and not link.may_exceed(now):
                     source.put_back(message)
                     self._turns.undo()

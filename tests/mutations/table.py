@@ -601,7 +601,7 @@ URGENCY = (
         "6.6 a long urgent message goes before one that is claimed",
         Edit(
             "daemon.account:Account._deal_out",
-            "if size > room and message.lane == URGENT:",
+            "if size > min(room, slots) and message.lane == URGENT:",
             "if False:",
         ),
         by=f"{ENGINE}test_pace.py::test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed",

@@ -99,3 +99,20 @@ async def test_an_urgent_message_goes_before_a_claim_that_has_the_last_place(
     group.log.stir()
     [(_, _, write)] = await member.written(peer)
     assert write.message.id == "j1/0"
+
+
+async def test_a_long_urgent_message_goes_before_claims_that_leave_it_too_few_places(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=7, rate=2))
+    await group.job(id="told-later", text=LONG)
+    for _ in range(3):
+        [(sequence, _, _)] = await member.written(peer)
+        peer.accepts(sequence)
+    await group.job(id="slow", text=LONG)
+    await group.settle()
+    assert peer.link.reserved >= 2, "it waits for the pace"
+    await group.job(id="now", priority="urgent", text=LONG)
+    [(_, _, write)] = await member.written(peer)
+    wrote = [write.message.id, (await member.written(peer))[0][2].message.id]
+    assert "now/0" in wrote, "one of the other may have been written while it came"

@@ -40,6 +40,20 @@ NO_JOB_IS_LOST = (
         by=f"{DAEMON}test_offsets.py::test_a_job_holds_its_record_until_its_last_message_is_safe",
     ),
     breaks(
+        "6.1 records are held in their order",
+        Edit(
+            "daemon.intake:Intake.take",
+            "run.hold()\n            self._dead(record, fields, c)",
+            "self._dead(record, fields, c)",
+        ),
+        Edit("daemon.intake:Intake._fresh", "run.hold()", "pass"),
+        by=tuple(
+            f"{ENGINE}test_intake.py::"
+            f"test_what_is_held_in_other_ways_does_not_overtake_the_records_before_it[{kind}]"
+            for kind in ("dead", "several")
+        ),
+    ),
+    breaks(
         "6.1 a message in doubt is not safe",
         Edit("daemon.settle:Settle.uncertain", "c.touch(m)", "c.touch(m); c.safe.append(m)"),
         by=f"{ENGINE}test_durable.py::test_a_message_in_doubt_holds_its_offset_and_all_behind_it",

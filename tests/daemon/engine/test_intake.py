@@ -6,15 +6,19 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from daemon import intake
 from daemon.broker.base import Record
 from daemon.intake import LOW
+from daemon.packed import SIZE
 
 from .conftest import MakeDesk
 from .desk import Desk, Peer, Terms
+
+TO = "13912345678"
 
 
 class Steady:
@@ -96,6 +100,20 @@ async def behind_a_backlog(desk: Desk, source: Steady, *answering: Peer, more: i
     finally:
         desk.app.intake.stopping = True
         await running
+
+
+@pytest.mark.parametrize(
+    "between",
+    [{"id": "no text", "text": ""}, {"id": "several", "to": [TO, "13912345679"]}, {"id": "first"}],
+    ids=["dead", "several", "repeated"],
+)
+async def test_what_is_held_in_other_ways_does_not_overtake_the_records_before_it(
+    make_desk: MakeDesk, between: dict[str, Any]
+) -> None:
+    desk = await make_desk()
+    desk._offset = SIZE - 2  # records behind the next one are in another block
+    await desk.take({"id": "over", "to": "12"}, {"id": "first"}, between, {"id": "last"})
+    assert desk.app.offsets.moved() == {("sms.jobs", 0): SIZE - 1}
 
 
 async def test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first(

@@ -298,7 +298,8 @@ class Account:
             if room < 1 and self._has_urgent(link):
                 room += self._give_way(link)
             allowed = min(share, budget)
-            sources = self._sources(link)
+            every = self._sources(link)
+            sources = [lanes for lanes in every if any(lanes.lanes)]
             while room > 0 and allowed > 0 and slots > 0:
                 found = self._turns.next(sources, urgent_only=urgent_only)
                 if found is None:
@@ -312,6 +313,7 @@ class Account:
                     freed = self._give_way(link)
                     room += freed
                     slots += freed
+                    sources = every  # what gave way may stand where nothing stood
                 if size > min(room, slots) and not link.may_exceed(now):
                     source.put_back(message)
                     self._turns.undo()
@@ -365,12 +367,11 @@ class Account:
             claimed.append((link, message, message.parts))
 
     def _sources(self, link: Link) -> list[Lanes]:
-        """Where messages for a link come from, as far as there are any; routes take turns."""
+        """Where messages for a link come from; routes take turns."""
         queues = self.queues
         if len(queues) > 1:
             queues.append(queues.pop(0))
-        sources = [link.again, self.bound, *[queue.lanes for queue in queues]]
-        return [lanes for lanes in sources if any(lanes.lanes)]
+        return [link.again, self.bound, *[queue.lanes for queue in queues]]
 
     def _parts(self, message: Message) -> list[Part]:
         """What of the message is to be written now; empty when it was dealt with otherwise."""

@@ -184,6 +184,22 @@ async def test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed
     assert [name for _, name in wrote] == ["now"] * 3 + ["slow"] * 2
 
 
+async def test_what_gave_way_has_its_turn_before_bulk_of_another_route(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "CLAIM_AHEAD", 60.0)
+    desk = await make_desk(Terms(rate=4, window=4))
+    peer = desk.peer()
+    await desk.take({"id": "slow", "text": LONG, "account": "a"})
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.accepts(sequence)
+    urgent = {"id": "now", "priority": "urgent", "text": LONG}
+    await desk.take(urgent, {"id": "b", "priority": "bulk"})
+    [waits] = [m for m in desk.app.engine.open.values() if m.id == "b/0"]
+    assert not waits.out, "the last place is none for two parts, and not for bulk before them"
+    assert peer.link.reserved_urgent >= 2, "it went before"
+
+
 @pytest.mark.parametrize("text", [LONG, "字" * 600], ids=["three", "nine"])
 async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
     make_desk: MakeDesk, text: str

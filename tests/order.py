@@ -93,6 +93,9 @@ def scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
             super()._assign_work_unit(node)
 
         def _reschedule(self, node: WorkerController) -> None:
+            # What a worker that died had done comes back as well, and nobody would be done with it.
+            for unit in [unit for unit, tests in self.workqueue.items() if all(tests.values())]:
+                del self.workqueue[unit]
             if self._beyond(node) and not node.shutting_down and not self._waiting():
                 node.shutdown()
             else:

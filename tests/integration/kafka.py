@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -92,15 +91,16 @@ class Topics:
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
         """Reads all that is published into `published`, in the block."""
-        task = asyncio.create_task(self._follow())
+        stop = asyncio.Event()
+        task = asyncio.create_task(self._follow(stop))
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            stop.set()
+            await task
 
-    async def _follow(self) -> None:
+    async def _follow(self, stop: asyncio.Event) -> None:
+        """Never cancelled: a thread that is left in a consumer which is closed takes us along."""
         consumer = Consumer(
             {
                 **self._client,
@@ -111,7 +111,7 @@ class Topics:
         )
         try:
             await asyncio.to_thread(self._assign, consumer)
-            while True:
+            while not stop.is_set():
                 got = await asyncio.to_thread(consumer.consume, 500, 0.05)
                 for message in got:
                     if message.error() is None:

@@ -297,20 +297,13 @@ class Cluster:
         """Until so many daemons share all partitions of both topics of jobs."""
 
         found: tuple[Any, list[int]] = (None, [])
-        admin = None
 
         async def settled() -> bool:
-            nonlocal found, admin
-            if admin is None:
-                admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
-            (answer,) = admin.describe_consumer_groups(
-                [self.topics.group], request_timeout=10.0
-            ).values()
+            nonlocal found
             try:
-                group = await asyncio.to_thread(answer.result, WITHIN)
+                group = await asyncio.to_thread(self._described)
             except KafkaException as exc:
-                # A client may wait for a coordinator that is not there any more; another asks anew.
-                admin, found = None, (exc, [])
+                found = (exc, [])
                 return False
             held = [len(member.assignment.topic_partitions) for member in group.members]
             found = (group.state, held)
@@ -325,6 +318,19 @@ class Cluster:
             await eventually(settled, within, "")
         except AssertionError:
             raise AssertionError(f"{count} daemons share no partitions, but {found}") from None
+
+    def _described(self) -> Any:
+        """By a client of its own, which may wait for a coordinator that is not there any more, and
+        that goes where it came: ending it takes seconds, in which gateways would answer nothing.
+        """
+        admin = AdminClient({"bootstrap.servers": self.topics.bootstrap, "log_level": 0})
+        try:
+            (answer,) = admin.describe_consumer_groups(
+                [self.topics.group], request_timeout=10.0
+            ).values()
+            return answer.result(WITHIN)
+        finally:
+            del admin  # an exception would keep it
 
     async def lag(self) -> int:
         """Records of both topics of jobs that the group has not put behind it."""

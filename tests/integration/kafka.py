@@ -117,7 +117,7 @@ class Topics:
                     if message.error() is None:
                         self._keep(message)
         finally:
-            consumer.close()
+            await asyncio.to_thread(consumer.close)
 
     def _assign(self, consumer: Consumer) -> None:
         places = []

@@ -270,8 +270,6 @@ class Account:
             back.setdefault(message.mid, message)
             self._turns.back(message.lane)
         for message in reversed(list(back.values())):
-            if not message.out:
-                message.link = None
             self.desk.give_back(message)
         return places - link.places
 

@@ -200,6 +200,29 @@ async def test_what_gave_way_has_its_turn_before_bulk_of_another_route(
     assert peer.link.reserved_urgent >= 2, "it went before"
 
 
+async def test_what_gave_way_of_a_message_goes_over_the_bind_that_had_its_first_part(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=10, window=4))
+    peers = [desk.peer(), desk.peer()]
+    await desk.take({"id": "slow", "text": "字" * 600})
+    await desk.until(lambda: any(peer.wire.sent for peer in peers))
+    for number in range(4):
+        for peer in peers:
+            for sequence, _, _ in peer.written():
+                peer.accepts(sequence)
+        await desk.take({"id": f"now{number}", "priority": "urgent"})
+    await asyncio.gather(*(run(desk, peer, 1.4) for peer in peers))
+    binds = {
+        number
+        for number, peer in enumerate(peers)
+        for _, _, write in peer.wire.sent
+        if write.message.id == "slow/0"
+    }
+    assert desk.states("slow/0") == ["accepted"]
+    assert len(binds) == 1
+
+
 @pytest.mark.parametrize("text", [LONG, "字" * 600], ids=["three", "nine"])
 async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
     make_desk: MakeDesk, text: str

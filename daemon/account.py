@@ -60,8 +60,8 @@ class Desk(Protocol):
     def release(self, message: Message) -> None:
         """Nothing of the message is on its way: its claim says nothing any more."""
 
-    def give_back(self, message: Message) -> None:
-        """What of the message was claimed is not to be written now: it waits again."""
+    def give_back(self, messages: Sequence[Message]) -> None:
+        """What of these was claimed, in this order, is not to be written now: they wait again."""
 
     def refill(self, queue: RouteQueue, lane: int) -> None:
         """Read spilled messages back from the ledger."""
@@ -269,8 +269,8 @@ class Account:
             message.take_back(part)
             back.setdefault(message.mid, message)
             self._turns.back(message.lane)
-        for message in reversed(list(back.values())):
-            self.desk.give_back(message)
+        if back:
+            self.desk.give_back(list(back.values()))
         return places - link.places
 
     def _deal_out(

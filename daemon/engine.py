@@ -321,10 +321,9 @@ class Engine:
                 for message, part in link.unload():
                     message.take_back(part)
                     back.setdefault(message.mid, message)
-            for message in reversed(list(back.values())):
+            for message in back.values():
                 message.link = None
-                self.give_back(message)
-        self.commit(Changes())
+            self.give_back(list(back.values()))
 
     def forsake(self) -> None:
         """Others have some partitions now: memory lets go of their messages.
@@ -573,6 +572,7 @@ class Engine:
         now = self.loop.time()
         paused, every, mine = self.paused, self.homes.every, self.homes.mine
         links: dict[Link, Account] = {}
+        back: list[Message] = []
         before: Link | None = None
         account: Account | None = None
         for link, message, parts in claimed:
@@ -585,27 +585,38 @@ class Engine:
                 for part in parts:
                     message.take_back(part)
                 message.link = None
-                self.give_back(message)
+                back.append(message)
                 continue
             links[link] = account
             link.load(message, parts)
+        if back:
+            self.give_back(back)
         for link in links:
             link.flush(now)
         for account in set(links.values()):
             account.pull(now)
 
-    def give_back(self, message: Message) -> None:
-        """What of the message was claimed is not to be written now: it waits again."""
-        if message.final:
-            return
-        if message.out == 0:
-            self.release(message)
-        if message.written:
-            self.again(message, 0.0)
-        elif self.homes.mine(message.job):
-            self.requeue(message)
-        else:
-            self.let_go(message)
+    def give_back(self, messages: Sequence[Message]) -> None:
+        """What of these was claimed, in this order, is not to be written now: they wait again.
+
+        Their rows say so, for a claim that others have a part in stays until those are answered.
+        """
+        c = Changes()
+        for message in reversed(messages):
+            if message.out == 0:
+                self.release(message)
+            if message.final:
+                continue
+            mine = self.homes.mine(message.job)
+            if message.written:
+                self.again(message, 0.0)
+            elif mine:
+                self.requeue(message)
+            else:
+                self.let_go(message)
+            if mine:
+                c.touch(message)
+        self.commit(c)
 
     # What the events mean
 

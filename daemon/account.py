@@ -227,7 +227,7 @@ class Account:
     def _deal(self, links: Sequence[Link], now: float) -> None:
         if self.draining:
             return
-        if self.has_waiting() and (slots := self._slots(links)) > 0:
+        if self.has_waiting() and (slots := self._slots(links, now)) > 0:
             soon = self.pacer.soon(CLAIM_AHEAD, now)
             most = slots * self.settings.max_destinations
             budget = min(most, soon - sum(link.reserved for link in self.links))
@@ -242,21 +242,38 @@ class Account:
                 self.desk.claim(claimed)
         self._refill()
 
-    def _slots(self, links: Sequence[Link]) -> int:
+    def _slots(self, links: Sequence[Link], now: float) -> int:
         """How many submits may be dealt out, for what the loss of this machine may cost."""
         if self.untold is None:
             return sys.maxsize
         slots = self.untold.places() - sum(link.places for link in self.links)
-        if slots < 1 and any(self._has_urgent(link) for link in links):
-            slots += sum(self._give_way(link) for link in links)
+        if slots < 1:
+            most = slots + sum(link.yields for link in links)
+            if most > 0 and any(self._has_way(link, most, now) for link in links):
+                slots += sum(self._give_way(link) for link in links)
         return slots
+
+    def _has_way(self, link: Link, slots: int, now: float) -> bool:
+        """Whether an urgent message could be dealt to the link if all else gave way.
+
+        What gave way for none would be dealt again at once, and give way again.
+        """
+        room = link.room(now) + link.yields if link.takes(now) else 0
+        if room < 1 or not self._has_urgent(link):
+            return False
+        if self._urgent_anywhere():
+            return True  # and all that take see it first
+        sizes = [len(message.unsent) for message in link.again.oldest(URGENT, 1)]
+        return any(size <= min(room, slots) for size in sizes)
 
     def _has_urgent(self, link: Link) -> bool:
         """Whether anything urgent waits that the link could take."""
+        return bool(link.again.count(URGENT)) or self._urgent_anywhere()
+
+    def _urgent_anywhere(self) -> bool:
+        """Whether anything urgent waits that every link could take."""
         return bool(
-            link.again.count(URGENT)
-            or self.bound.count(URGENT)
-            or any(queue.lanes.count(URGENT) for queue in self.queues)
+            self.bound.count(URGENT) or any(queue.lanes.count(URGENT) for queue in self.queues)
         )
 
     def _give_way(self, link: Link) -> int:
@@ -293,7 +310,7 @@ class Account:
         for place in range(places):
             link = links[(self._turn + place) % places]
             room = link.room(now)
-            if room < 1 and self._has_urgent(link):
+            if room < 1 and link.takes(now) and self._has_urgent(link):
                 room += self._give_way(link)
             allowed = min(share, budget)
             every = self._sources(link)

@@ -171,9 +171,13 @@ class Link(asyncio.Protocol):
         backs_off = self.limit(now) < self.session.limits.window
         return "throttled" if backs_off and self.session.room > self.places else "window"
 
+    def takes(self, now: float) -> bool:
+        """Whether anything new may be dealt to it, as far as there is room."""
+        return self.writes and self._writable and now >= self.paused_until
+
     def room(self, now: float) -> int:
         """How many more parts may be claimed for this link."""
-        if not self.writes or not self._writable or now < self.paused_until:
+        if not self.takes(now):
             return 0
         room = self.free(now)
         if self.doubtful:
@@ -192,6 +196,11 @@ class Link(asyncio.Protocol):
     def places(self) -> int:
         """Places in the window that are claimed and not taken yet."""
         return self.reserved - self.spared
+
+    @property
+    def yields(self) -> int:
+        """Claimed parts that give way to urgent messages, at most."""
+        return sum(len(lane) for number, lane in enumerate(self.ready) if number != URGENT)
 
     @property
     def has_ready(self) -> bool:

@@ -601,14 +601,14 @@ URGENCY = (
         "6.6 urgent goes before what is claimed in a window of one",
         Edit(
             "daemon.account:Account._deal_out",
-            "if room < 1 and self._has_urgent(link):",
+            "if room < 1 and link.takes(now) and self._has_urgent(link):",
             "if False:",
         ),
         by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_the_one_that_is_claimed_in_a_window_of_one",
     ),
     breaks(
         "6.6 urgent goes before a claim that has the last place",
-        Edit("daemon.account:Account._slots", "if slots < 1 and any(", "if False and any("),
+        Edit("daemon.account:Account._slots", "if slots < 1:", "if False:"),
         by=f"{ENGINE}test_untold.py::test_an_urgent_message_goes_before_a_claim_that_has_the_last_place",
     ),
     breaks(

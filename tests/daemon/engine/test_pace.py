@@ -223,6 +223,24 @@ async def test_what_gave_way_of_a_message_goes_over_the_bind_that_had_its_first_
     assert len(binds) == 1
 
 
+@pytest.mark.parametrize("why", ["throttled", "full"])
+async def test_nothing_gives_way_on_a_bind_that_takes_nothing_new(
+    make_desk: MakeDesk, why: str
+) -> None:
+    desk = await make_desk(Terms(rate=4, window=2))
+    peer = desk.peer()
+    await desk.take({"id": "first"}, {"id": "second"})
+    await desk.written(peer)
+    assert peer.link.reserved == 1, "the second waits for the pace"
+    if why == "throttled":
+        peer.link.paused_until = peer.now + 60.0
+    else:
+        peer.link.pause_writing()
+    await desk.take({"id": "now", "priority": "urgent"})
+    out = {m.id: m.out for m in desk.app.engine.open.values()}
+    assert out == {"first/0": 1, "second/0": 1, "now/0": 0}
+
+
 @pytest.mark.parametrize("text", [LONG, "字" * 600], ids=["three", "nine"])
 async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
     make_desk: MakeDesk, text: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from .conftest import MakeGroup
@@ -116,3 +118,30 @@ async def test_a_long_urgent_message_goes_before_claims_that_leave_it_too_few_pl
     [(_, _, write)] = await member.written(peer)
     wrote = [write.message.id, (await member.written(peer))[0][2].message.id]
     assert "now/0" in wrote, "one of the other may have been written while it came"
+
+
+async def test_nothing_is_claimed_over_and_over_beside_an_urgent_message_that_has_to_wait(
+    make_group: MakeGroup,
+) -> None:
+    """The rest of it waits for a bind that was throttled; what is claimed for the other stays."""
+    group, member, peer = await one(make_group, Terms(window=3, rate=4))
+    peers = [peer, member.peer()]
+    await group.job(id="now", priority="urgent", text=LONG)
+    while sum(len(each.wire.sent) for each in peers) < 2:
+        await member.settle()
+    [first] = [each for each in peers if each.wire.sent]
+    first.refuses(first.written()[0][0], "8", throttled=True)
+    first.link.paused_until = peer.now + 60.0
+    for number in range(9):
+        await group.job(id=f"j{number}")
+    until = peer.now + 2.0
+    while peer.now < until:
+        for each in peers:
+            for sequence, _, write in each.written():
+                if write.message.id != "now/0":
+                    each.accepts(sequence)
+        await asyncio.sleep(0.002)
+    [now] = [message for message in member.app.engine.open.values() if message.id == "now/0"]
+    assert first.link.again.count(now.lane) == 1
+    made = member.app.engine.claims.make(1) & 0xFFFFFFFF
+    assert made <= 20

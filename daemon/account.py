@@ -282,12 +282,16 @@ class Account:
         """
         places = link.places
         back: dict[int, Message] = {}
+        parts = [0] * LANES
         for message, part in link.unload(keep=URGENT):
             message.take_back(part)
             back.setdefault(message.mid, message)
-            self._turns.back(message.lane)
+            parts[message.lane] += 1
         if back:
             self.desk.give_back(list(back.values()))
+            waiting = [link.again, self.bound, *[queue.lanes for queue in self.queues]]
+            for lane, count in enumerate(parts):
+                self._turns.back(lane, count, waiting)
         return places - link.places
 
     def _deal_out(

@@ -203,11 +203,13 @@ class Turns:
         elif lane == BULK and any(source.lanes[NORMAL] for source in sources):
             self._since_bulk -= count * (BULK_SHARE - 1)
 
-    def back(self, lane: int) -> None:
-        """One of a lane that had its turn goes back unwritten."""
-        missed = BULK_SHARE - 1 if lane == BULK else -1 if lane == NORMAL else 0
-        self._since_bulk += missed
-        self._before += missed
+    def back(self, lane: int, count: int, sources: Sequence[Lanes]) -> None:
+        """So many parts of a lane that had its turn wait again: it missed nothing without others,
+        as `more` has it.
+        """
+        since = self._since_bulk
+        self.more(lane, -count, sources)
+        self._before += self._since_bulk - since
 
     def undo(self) -> None:
         """What `next` gave last goes back, and its turn was none."""

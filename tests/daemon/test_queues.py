@@ -73,6 +73,35 @@ def test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between() 
     assert found.count(Lane.BULK) == 10
 
 
+@pytest.mark.parametrize("lane", [Lane.NORMAL, Lane.BULK])
+def test_what_gave_way_again_and_again_while_it_was_alone_counts_for_nothing(lane: Lane) -> None:
+    lanes, turns = filled([lane]), Turns()
+    for _ in range(50):
+        one = turns.next([lanes])
+        assert one is not None
+        turns.more(lane, 8, [lanes])
+        lanes.put_back(one[0])
+        turns.back(lane, 9, [lanes])
+    both = filled([Lane.NORMAL] * 100 + [Lane.BULK] * 100)
+    found = []
+    for _ in range(20):
+        one = turns.next([both])
+        assert one is not None
+        found.append(one[0].lane)
+    assert found.count(Lane.BULK) == 2
+
+
+def test_what_gave_way_has_its_turns_again() -> None:
+    lanes, turns = filled([Lane.NORMAL] * 100 + [Lane.BULK] * 100), Turns()
+    for _ in range(5):
+        taken = [one[0] for one in (turns.next([lanes]) for _ in range(10)) if one is not None]
+        for one in reversed(taken):
+            lanes.put_back(one)
+        for lane in Lane:
+            turns.back(lane, sum(one.lane == lane for one in taken), [lanes])
+        assert [one.lane for one in taken].count(Lane.BULK) == 1
+
+
 @pytest.mark.parametrize(("normal", "bulk"), [(99, 1), (1, 99), (20, 20), (7, 3), (1, 1)])
 def test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have(normal: int, bulk: int) -> None:
     lanes, turns = filled([Lane.NORMAL] * 1000 + [Lane.BULK] * 1000), Turns()

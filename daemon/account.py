@@ -333,12 +333,12 @@ class Account:
                     room += freed
                     slots += freed
                     sources = every  # what gave way may stand where nothing stood
-                if size > min(room, slots) and not link.may_exceed(now):
+                if size > min(room, slots) and not link.may_exceed(message, now):
                     source.put_back(message)
                     self._turns.undo()
                     break
                 if size > 1:
-                    link.short_since = None
+                    message.short_since = None
                     self._turns.more(message.lane, size - 1, sources)
                     if self.untold is not None:
                         self.untold.begin(message)

@@ -99,8 +99,6 @@ class Link(asyncio.Protocol):
         """Places in the window that these need less, because they leave in lists."""
         self.reserved_urgent = 0
         """Those of them that are urgent: nothing else is written before them."""
-        self.short_since: float | None = None
-        """When a message was first found to have more parts than there is room for."""
         self.untold: Places | None = None
         """Of its account, where other daemons have to be told of answers."""
         self.again = Lanes()
@@ -258,17 +256,17 @@ class Link(asyncio.Protocol):
         for part in parts:
             lane.append((message, part))
 
-    def may_exceed(self, now: float) -> bool:
-        """Whether a message may be claimed that has more parts than there is room for now.
+    def may_exceed(self, message: Message, now: float) -> bool:
+        """Whether the message may be claimed though it has more parts than there is room for now.
 
         It may when it would be alone, and after all that was unanswered before it has been
         answered or given up: then urgent messages alone are what leaves it no room.
         """
         if self.session.unanswered + self.reserved == 0:
             return True
-        if self.short_since is None:
-            self.short_since = now
-        waited = now - self.short_since >= self.session.limits.answer_within
+        if message.short_since is None:
+            message.short_since = now
+        waited = now - message.short_since >= self.session.limits.answer_within
         return waited and self.reserved == self.reserved_urgent
 
     def unload(self, keep: int | None = None) -> list[Place]:

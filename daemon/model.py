@@ -230,6 +230,7 @@ class Message:
         "released",
         "reported",
         "route",
+        "short_since",
         "stage",
         "state",
         "steps",
@@ -265,6 +266,8 @@ class Message:
         """Told to come again after a while."""
         self.queued: Any = None
         """The lanes that it stands in."""
+        self.short_since: float | None = None
+        """On the loop's clock: when there was first less room than it has parts."""
         self.parked = False
         """Whether it depends on this machine no more, though it waits (contract section 6.3)."""
         self.out = 0

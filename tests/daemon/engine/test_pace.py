@@ -260,6 +260,39 @@ async def test_a_long_message_goes_out_beside_a_stream_of_urgent_ones(
     assert urgent >= 20, "the stream goes on"
 
 
+async def test_a_long_message_does_not_profit_from_what_one_before_it_has_waited(
+    make_desk: MakeDesk,
+) -> None:
+    """That went over the other bind.  No more than the window is in doubt after a crash."""
+    desk = await make_desk(Terms(window=4, extra="answer_within = 0.5"))
+    peers = [desk.peer(), desk.peer()]
+
+    async def single(name: str) -> None:
+        before = sum(len(peer.wire.sent) for peer in peers)
+        await desk.take({"id": name})
+        await desk.until(lambda: sum(len(peer.wire.sent) for peer in peers) > before)
+
+    async def unanswered(*most: int) -> None:
+        """So many short messages."""
+        for number in range(100):
+            for peer, count in zip(peers, most, strict=True):
+                for sequence in list(peer.wire._window)[count:]:
+                    peer.accepts(sequence)
+            if [peer.wire.unanswered for peer in peers] == list(most):
+                break
+            await single(f"{most[1]}-{number}")
+
+    await unanswered(2, 2)
+    await desk.take({"id": "before", "text": LONG})
+    peers[0].accepts(next(iter(peers[0].wire._window)))
+    await desk.until(lambda: peers[0].wire.unanswered == 4)
+    await unanswered(0, 0)
+    await asyncio.sleep(0.5)
+    await unanswered(2, 3)
+    await desk.take({"id": "long", "text": LONG})
+    assert [peer.wire.unanswered + peer.link.reserved for peer in peers] == [2, 3]
+
+
 async def stream(desk: Desk, *others: dict[str, str]) -> None:
     """Forty urgent messages a second, two or three of them always unanswered; others after ten."""
     number = 0

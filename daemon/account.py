@@ -89,7 +89,7 @@ class Account:
         """Connects such a bind, of that priority, again."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
         self.queues: list[RouteQueue] = []
-        self.untold = Untold(self.links) if desk.tells else None
+        self.untold = Untold(name, self.links) if desk.tells else None
         self.draining = False
         """Nothing new is dealt out any more."""
         self.bound = Lanes()

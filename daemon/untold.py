@@ -19,9 +19,10 @@ ANSWERED = frozenset((PartState.ANSWERED, PartState.DELIVERED))
 class Untold:
     """Of an account, whose `links` are those that may submit."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, account: str, links: Sequence[Link]) -> None:
         self.answers = 0
         """Submits of messages that were answered to their last part, and not told of yet."""
+        self._account = account
         self._links = links
         self._begun: dict[int, Message] = {}
         """Messages of several parts that may be answered in part."""
@@ -43,7 +44,8 @@ class Untold:
         """Answered parts of messages of which others are not."""
         parts = 0
         for mid, message in list(self._begun.items()):
-            if message.final or message.state is State.ACCEPTED or not message.standing:
+            done = message.final or message.state is State.ACCEPTED or not message.standing
+            if done or message.account != self._account:  # unwritten, it followed its route
                 del self._begun[mid]
             else:
                 parts += sum(part.state in ANSWERED for part in message.parts)

@@ -145,3 +145,22 @@ async def test_nothing_is_claimed_over_and_over_beside_an_urgent_message_that_ha
     assert first.link.again.count(now.lane) == 1
     made = member.app.engine.claims.make(1) & 0xFFFFFFFF
     assert made <= 20
+
+
+async def test_a_message_that_was_claimed_and_goes_over_another_account_has_its_places_there(
+    make_group: MakeGroup,
+) -> None:
+    group = make_group(Terms(window=4, rate=0.01), Terms(name="b"))
+    member = await group.make()
+    await group.assign([0])
+    peer = member.peer("a")
+    await group.job(id="long", text="字" * 600)
+    assert peer.link.reserved == 9, "it waits for the pace"
+    peer.lost()
+    wrote = await member.written(member.peer("b"), 9)
+    other = member.up["b"][0]
+    for sequence, _, _ in wrote[:-1]:
+        other.accepts(sequence)
+    account = member.peer("a").account
+    assert account.untold is not None
+    assert account.untold.places() == 4

@@ -54,7 +54,7 @@ class Changes:
         self.tells: dict[int, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
-        """Messages of which every part was answered now."""
+        """Messages of which every part was answered now, or which ended before that."""
         self.untold: dict[Any, int] = {}
         """How many submits these were, by account."""
         self.receipts: list[tuple[Any, Any]] = []

@@ -51,6 +51,8 @@ log = structlog.get_logger()
 BEGUN = frozenset({State.WAITING, State.UNCERTAIN})
 """States in which some parts of a message may have left and others not."""
 ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
+TAKEN = frozenset({PartState.ANSWERED, PartState.DELIVERED, PartState.FAILED})
+"""What the gateway has said yes to."""
 NOTHING = Entries()
 """Put where only the call afterwards is wanted."""
 
@@ -557,7 +559,8 @@ class Engine:
                 if carrier_id in of_lists:
                     continue  # all of a list had one place in the window
                 of_lists.add(carrier_id)
-            submits = len(message.parts)
+            parts = message.parts
+            submits = 1 if len(parts) == 1 else sum(part.state in TAKEN for part in parts)
             account.untold.answers += submits
             c.untold[account] = c.untold.get(account, 0) + submits
 

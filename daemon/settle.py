@@ -498,6 +498,8 @@ class Settle:
         """`meaning` is that of the code; None where it was delivered."""
         if m.final:
             return
+        if len(m.parts) > 1 and m.state is not ACCEPTED:
+            c.answered.append(m)  # in part, perhaps: the others do not know
         m.state, m.code, m.stage = state, code, stage
         m.cause = "delivered" if meaning is None else meaning.cause
         if state in (REJECTED, EXPIRED):

@@ -83,6 +83,35 @@ async def test_a_message_longer_than_the_window_goes_out_and_others_after_it_was
     assert await answered(group, peer) == ["next"]
 
 
+async def test_the_answered_parts_of_a_refused_message_keep_their_places_until_it_was_told(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=4))
+    for number in range(6):
+        await group.job(id=f"j{number}", text=LONG)
+
+    async def taken() -> int:
+        """Parts, until no more are written; the last of each message is refused."""
+        count = quiet = 0
+        while quiet < 20:
+            await group.settle()
+            wrote = peer.written()
+            quiet = 0 if wrote else quiet + 1
+            for sequence, part, _ in wrote:
+                if part.number < part.total:
+                    peer.accepts(sequence)
+                    count += 1
+                else:
+                    peer.refuses(sequence, "13")
+        return count
+
+    assert await taken() == 4
+    member.outlet.slow = False
+    group.log.stir()
+    assert await taken() == 8
+    assert all(group.states(f"j{number}/0") == ["rejected"] for number in range(6))
+
+
 async def test_an_urgent_message_goes_before_a_claim_that_has_the_last_place(
     make_group: MakeGroup,
 ) -> None:

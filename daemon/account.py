@@ -90,6 +90,8 @@ class Account:
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
         self.queues: list[RouteQueue] = []
         self.untold = Untold(name, self.links) if desk.tells else None
+        self._begun_only = False
+        """Whether parts of what was begun have all places, so that nothing else may begin."""
         self.draining = False
         """Nothing new is dealt out any more."""
         self.bound = Lanes()
@@ -246,6 +248,7 @@ class Account:
         """How many submits may be dealt out, for what the loss of this machine may cost."""
         if self.untold is None:
             return sys.maxsize
+        self._begun_only = self.untold.full
         slots = self.untold.places() - sum(link.places for link in self.links)
         if slots < 1:
             most = slots + sum(link.yields for link in links)
@@ -272,9 +275,9 @@ class Account:
 
     def _urgent_anywhere(self) -> bool:
         """Whether anything urgent waits that every link could take."""
-        return bool(
-            self.bound.count(URGENT) or any(queue.lanes.count(URGENT) for queue in self.queues)
-        )
+        if self.bound.count(URGENT):
+            return True
+        return not self._begun_only and any(queue.lanes.count(URGENT) for queue in self.queues)
 
     def _give_way(self, link: Link) -> int:
         """What is claimed for the link, waits for the pace and is not urgent waits again: an urgent
@@ -390,6 +393,8 @@ class Account:
         queues = self.queues
         if len(queues) > 1:
             queues.append(queues.pop(0))
+        if self._begun_only:
+            return [link.again, self.bound]
         return [link.again, self.bound, *[queue.lanes for queue in queues]]
 
     def _parts(self, message: Message) -> list[Part]:

@@ -33,12 +33,21 @@ class Untold:
 
     def places(self) -> int:
         """How many more submits may be written."""
-        unanswered = sum(link.session.unanswered for link in self._links)
-        owed = self.answers + unanswered
-        windows = sum(link.session.limits.window for link in self._links)
-        left = windows - owed - self._halves()
+        left, owed = self._left()
         # A message of more parts than that, with nothing beside it that could make room.
         return left if owed else max(1, left)
+
+    @property
+    def full(self) -> bool:
+        """Whether what was begun has all places: only the rest of that makes room."""
+        left, _ = self._left()
+        return left < 1
+
+    def _left(self) -> tuple[int, int]:
+        """Places that nothing has, and those that an answer or the others' knowledge frees."""
+        owed = self.answers + sum(link.session.unanswered for link in self._links)
+        windows = sum(link.session.limits.window for link in self._links)
+        return windows - owed - self._halves(), owed
 
     def _halves(self) -> int:
         """Answered parts of messages of which others are not."""

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from daemon import account as accounts
+
 from .conftest import MakeGroup
 from .desk import Peer, Terms
 from .group import Group, Member
@@ -112,6 +114,32 @@ async def test_the_answered_parts_of_a_refused_message_keep_their_places_until_i
     assert all(group.states(f"j{number}/0") == ["rejected"] for number in range(6))
 
 
+async def test_no_message_is_begun_while_the_answered_parts_of_others_have_all_places(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts.random, "uniform", lambda low, high: low)
+    group, member, peer = await one(make_group, Terms(window=4))
+    for number in range(6):
+        await group.job(id=f"j{number}", text=LONG)
+    names = []
+    until = peer.now + 0.3
+    while peer.now < until:
+        await group.settle()
+        for sequence, part, write in peer.written():
+            if part.number < part.total:
+                names.append(write.message.id)
+                peer.accepts(sequence)
+            else:
+                peer.refuses(sequence, "9")  # to try again in half a second
+    assert names == ["j0/0", "j0/0", "j1/0", "j1/0"]
+    member.outlet.slow = False
+    until = peer.now + member.patience
+    while peer.now < until and not all(group.states(f"j{number}/0") for number in range(6)):
+        await answered(group, peer)
+        await asyncio.sleep(0.02)
+    assert all(group.states(f"j{number}/0") == ["accepted"] for number in range(6))
+
+
 async def test_an_urgent_message_goes_before_a_claim_that_has_the_last_place(
     make_group: MakeGroup,
 ) -> None:
@@ -193,3 +221,23 @@ async def test_a_message_that_was_claimed_and_goes_over_another_account_has_its_
     account = member.peer("a").account
     assert account.untold is not None
     assert account.untold.places() == 4
+
+
+async def test_what_was_begun_does_not_give_way_to_an_urgent_message_that_may_not_begin(
+    make_group: MakeGroup,
+) -> None:
+    group, member, peer = await one(make_group, Terms(window=2, rate=4))
+    await group.job(id="long", text="字" * 250)
+    for _ in range(2):
+        [(sequence, _, _)] = await member.written(peer)
+        peer.accepts(sequence)
+    await group.job(id="now", priority="urgent")
+    for _ in range(2):
+        [(sequence, _, write)] = await member.written(peer)
+        assert write.message.id == "long/0"
+        peer.accepts(sequence)
+    member.outlet.slow = False
+    group.log.stir()
+    assert [write.message.id for _, _, write in await member.written(peer)] == ["now/0"]
+    made = member.app.engine.claims.make(1) & 0xFFFFFFFF
+    assert made <= 10

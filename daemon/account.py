@@ -341,7 +341,6 @@ class Account:
                     self._turns.undo()
                     break
                 if size > 1:
-                    message.short_since = None
                     self._turns.more(message.lane, size - 1, sources)
                     if self.untold is not None:
                         self.untold.begin(message)

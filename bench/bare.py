@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from daemon.demo.settings import FILE
 from daemon.demo.stage import Stage
 
+from .cores import apart
 from .judge import torn
 from .options import BenchError, Options
 from .sustained import settings
@@ -41,18 +42,19 @@ async def bare(carriers: Sequence[str], seconds: float, options: Options) -> Bar
     """Raises BenchError when it does not end in time, or a gateway refuses."""
     deadline = seconds + 90.0
     try:
-        async with (
-            asyncio.timeout(deadline),
-            Stage(settings(carriers, None, ""), options.directory) as stage,
-        ):
-            return await _run(stage, seconds)
+        with apart() as measured:
+            async with (
+                asyncio.timeout(deadline),
+                Stage(settings(carriers, None, ""), options.directory) as stage,
+            ):
+                return await _run(stage, seconds, measured)
     except TimeoutError:
         raise BenchError(f"the bare wire: not done after {deadline:g} s") from None
 
 
-async def _run(stage: Stage, seconds: float) -> Bare:
+async def _run(stage: Stage, seconds: float, cores: Set[int]) -> Bare:
     task = {"config": str(stage.directory / FILE)}
-    async with worker("bench.wire", task, stage.directory) as client:
+    async with worker("bench.wire", task, stage.directory, cores=cores) as client:
         await client.work(min(WARM_UP, seconds))
         watched = (client.pid, stage.gateways.pid)
         early, begin = (await stage.counts())["totals"], time.monotonic()

@@ -14,6 +14,7 @@ from daemon.demo.settings import LINES, PASSWORD, Settings
 from daemon.demo.stage import Stage
 from daemon.demo.traffic import ONE_PART
 
+from .cores import apart
 from .jasmin import jasmin
 from .judge import torn
 from .options import BenchError, Options
@@ -64,16 +65,17 @@ class Place(NamedTuple):
 
 async def submit_only(name: str, window: int, seconds: float, options: Options) -> Run:
     """One client with a gateway of its own.  Raises BenchError."""
-    async with _gateway(options) as stage:
-        task = _task(name, window, _place(stage))
-        async with worker("bench.esme", task, stage.directory) as client:
-            await client.work(min(WARM_UP, seconds))
-            clock = _Clock(stage, (client.pid,))
-            await clock.start()
-            await client.work(seconds)
-            await clock.stop()
-            told = await client.end()
-        return clock.run(await _still(stage, LOOK_EVERY), told)
+    with apart() as measured:
+        async with _gateway(options) as stage:
+            task = _task(name, window, _place(stage))
+            async with worker("bench.esme", task, stage.directory, cores=measured) as client:
+                await client.work(min(WARM_UP, seconds))
+                clock = _Clock(stage, (client.pid,))
+                await clock.start()
+                await client.work(seconds)
+                await clock.stop()
+                told = await client.end()
+            return clock.run(await _still(stage, LOOK_EVERY), told)
 
 
 async def by_jasmin(python: Path, seconds: float, options: Options) -> Run:
@@ -81,7 +83,8 @@ async def by_jasmin(python: Path, seconds: float, options: Options) -> Run:
 
     Jasmin takes what it is given, and passes most of it on later: the measured time is from the
     first submit to the last that the gateway got.  The CPU is Jasmin's with its broker and its
-    store.  Raises BenchError, and UnavailableError when something is not installed.
+    store; being several processes, they have all cores.  Raises BenchError, and UnavailableError
+    when something is not installed.
     """
     async with _gateway(options) as stage:
         place = _place(stage)

@@ -14,7 +14,8 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from daemon.broker.base import Tail
@@ -23,6 +24,7 @@ from daemon.demo.settings import LINES, Settings
 from daemon.demo.stage import Stage
 from daemon.demo.traffic import Traffic
 
+from .cores import apart, on
 from .judge import Verdict, judge, read_back
 from .kafka import own_topics
 from .machine import syncs
@@ -107,9 +109,12 @@ async def sustained(
         traffic = Traffic(run, carriers, recipients=recipients)
         chosen = settings(carriers, options.bootstrap, prefix, recipients)
         try:
-            async with asyncio.timeout(deadline), Stage(chosen, options.directory) as stage:
-                probed += syncs(stage.directory, 100)
-                return await _keep_busy(stage, traffic, seconds)
+            with _cores(options) as measured:
+                async with asyncio.timeout(deadline), Stage(chosen, options.directory) as stage:
+                    probed += syncs(stage.directory, 100)
+                    with on(measured):
+                        await stage.start_daemon()
+                    return await _keep_busy(stage, traffic, seconds)
         except TimeoutError:
             raise BenchError(f"sustained: not done after {deadline:g} s") from None
 
@@ -164,8 +169,12 @@ class Flow:
             self.stage.watch()
 
 
+def _cores(options: Options) -> AbstractContextManager[Set[int]]:
+    """The daemon's own; with Kafka, which needs as much as the daemon, whatever is free."""
+    return nullcontext(os.sched_getaffinity(0)) if options.bootstrap else apart()
+
+
 async def _keep_busy(stage: Stage, traffic: Traffic, seconds: float) -> Sustained:
-    await stage.start_daemon()
     pid = stage.daemon.pid
     idle = usage(pid)
     reports = stage.broker.tail(stage.config.broker.topics.reports)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import orjson
 
 from daemon.demo.process import ROOT, TOLD
 
+from .cores import on
 from .options import BenchError
 
 UP_WITHIN = 30.0
@@ -75,14 +77,19 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def worker(
-    module: str, task: dict[str, Any], directory: Path, python: str = sys.executable
+    module: str,
+    task: dict[str, Any],
+    directory: Path,
+    python: str = sys.executable,
+    cores: Set[int] | None = None,
 ) -> AsyncIterator[Worker]:
-    """At work; killed at the end if it has not ended by then.  Raises BenchError.
+    """At work, on these cores or on those of the bench; killed at the end if it has not ended by
+    then.  Raises BenchError.
 
     What it says on standard error goes to a file in `directory`.
     """
     log = directory / f"{module}.log"
-    with log.open("wb") as errors:
+    with log.open("wb") as errors, on(cores or os.sched_getaffinity(0)):
         process = await asyncio.create_subprocess_exec(
             *(python, "-m", module),
             stdin=PIPE,

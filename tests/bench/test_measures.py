@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cores import apart, on
 from bench.following import Following
 from bench.machine import machine, shown_syncs, syncs
 from bench.memory import Memory, by_process, ended, fill
@@ -75,6 +76,22 @@ def test_cpu_of_another_process_counts_what_it_burned() -> None:
         child.stdin.close()
     assert 0.28 <= used.cpu <= 0.6
     assert 1 << 20 < used.memory <= used.most_memory
+
+
+def test_what_is_measured_has_a_core_that_the_bench_keeps_off() -> None:
+    before = os.sched_getaffinity(0)
+    show = (sys.executable, "-c", "import os; print(*os.sched_getaffinity(0))")
+
+    def cores_of_a_child() -> set[int]:
+        return {int(core) for core in subprocess.check_output(show).split()}
+
+    with apart() as measured:
+        assert len(measured) == 1
+        assert cores_of_a_child() == (before - measured or measured)
+        with on(measured):
+            assert cores_of_a_child() == measured
+        assert cores_of_a_child() == (before - measured or measured)
+    assert os.sched_getaffinity(0) == before
 
 
 def test_own_cpu_and_starvation_only_grow() -> None:

@@ -17,8 +17,9 @@ from typing import NamedTuple
 from daemon.demo.stage import Stage
 from daemon.ledger import files, reader
 from daemon.ledger.rows import INDEX_BITS
-from daemon.model import Message, Step
+from daemon.model import Message
 from daemon.recall import revive_all
+from daemon.steps import Step
 
 from .options import BenchError
 

@@ -25,7 +25,8 @@ from daemon.ledger.files import ARCHIVE, LEDGER, create
 from daemon.ledger.keys import NEWER
 from daemon.ledger.statement import Bulk
 from daemon.ledger.volume import Volume
-from daemon.model import Job, Message, Part, PartState, State, Step, pack_life
+from daemon.model import Job, Message, Part, PartState, State, pack_life
+from daemon.steps import Step
 
 ACCOUNT, PROTOCOL, CARRIER, NODE = "mobile", "cmpp", "mobile", "mobile-1"
 NUMBERS = 10_000_000

@@ -19,6 +19,7 @@ from protocols.part import Part as WirePart
 
 from .jobs import Job as JobFields
 from .jobs import Lane
+from .steps import Step
 
 INDEX_BITS = 10
 LAST_INDEX = (1 << INDEX_BITS) - 1
@@ -78,18 +79,6 @@ class PartState(IntEnum):
 WAITING, UNCERTAIN, ACCEPTED = State.WAITING, State.UNCERTAIN, State.ACCEPTED
 DELIVERED, REJECTED, EXPIRED = State.DELIVERED, State.REJECTED, State.EXPIRED
 UNSENT, WRITTEN, ANSWERED, IN_DOUBT, PART_DELIVERED, FAILED, REFUSED = PartState
-
-
-class Step(msgspec.Struct, array_like=True, gc=False):
-    """One thing that happened to a message, as `trace` shows it."""
-
-    at: float
-    step: str
-    part: int | None = None
-    attempt: int | None = None
-    node: str | None = None
-    code: str | None = None
-    matched: str | None = None
 
 
 class Part:

@@ -5,45 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from protocols import ids
 
 from .clock import Stamps
 from .model import ACCEPTED, UNCERTAIN, WORDS, Message
-
-
-class _Times(Struct, gc=False):
-    produced: str | None
-    received: str | None
-    submitted: str | None
-    answered: str | None
-    reported: str | None
-
-
-class _Report(Struct, gc=False):
-    """What became of a message, field for field as the contract has it."""
-
-    v: int
-    job: str
-    message: str
-    tenant: str
-    to: str
-    state: str
-    final: bool
-    cause: str | None
-    code: str | None
-    stage: str | None
-    carrier: str | None
-    account: str | None
-    node: str | None
-    parts: int
-    bill_units: int
-    attempts: int
-    carrier_ids: list[str]
-    times: _Times
-    meta: Raw
-
+from .shapes import Report, Times
 
 _encode = msgspec.json.Encoder().encode
 _NO_META = Raw(b"{}")
@@ -63,7 +31,7 @@ class Records:
         stamp = self.stamps.text
         state = m.state
         silent = state is ACCEPTED or state is UNCERTAIN
-        value = _Report(
+        value = Report(
             1,
             fields.id,
             m.id,
@@ -81,7 +49,7 @@ class Records:
             job.bill_units,
             m.attempts,
             self.carrier_ids(m),
-            _Times(
+            Times(
                 stamp(job.produced),
                 stamp(job.received),
                 stamp(m.submitted),

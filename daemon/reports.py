@@ -21,7 +21,8 @@ from .account import Account
 from .changelog import Orphan, Teller
 from .changes import WITH_RECIPIENT, Changes
 from .clock import wall
-from .correlate import KEEP_EARLY, Correlate, Early, Where
+from .correlate import KEEP_EARLY, Correlate
+from .early import Early, Where
 from .homes import Homes
 from .ledger import Ledger
 from .link import Link

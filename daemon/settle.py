@@ -38,10 +38,10 @@ from .model import (
     Part,
     PartState,
     State,
-    Step,
     Write,
 )
 from .records import Records
+from .steps import Step
 from .tally import Tally
 
 FATE_DELIVERED, INTERMEDIATE = Fate.DELIVERED, Fate.INTERMEDIATE

@@ -18,9 +18,10 @@ from bench.judge import torn
 from bench.shares import LOOK_EVERY, Look, Shares
 from bench.slope import Sample, sen, slope
 from daemon.demo.stage import Stage
-from daemon.model import Message, Step
+from daemon.model import Message
 from daemon.sim.behaviour import Behaviour
 from daemon.sim.control import ACTIONS, FREEZE
+from daemon.steps import Step
 
 
 def account(start: int | None, *submits: int) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate, Early
+from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate
+from daemon.early import Early
 from daemon.jobs import Job as JobFields
 from daemon.model import Job, Message, Part
 

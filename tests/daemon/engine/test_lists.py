@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from daemon import account as accounts
-from daemon import correlate
+from daemon.early import Early
 from daemon.ledger import Entries
 from protocols.events import Accepted, Fate, Refused, Reported
 from protocols.part import Part as WirePart
@@ -207,7 +207,7 @@ async def test_reports_find_their_recipients_after_a_restart(
 async def test_reports_find_their_recipients_when_memory_has_let_go_of_them(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(correlate, "MOST_RECENT", 1)
+    monkeypatch.setattr("daemon.correlate.MOST_RECENT", 1)
     desk = await make_desk(lists())
     peer = desk.peer()
     sequence, _, _ = await listed(desk, peer)
@@ -239,9 +239,7 @@ async def test_a_report_kept_by_a_version_that_left_out_its_recipient_is_dropped
     make_desk: MakeDesk,
 ) -> None:
     desk = await make_desk(lists())
-    early = correlate.Early(
-        "a", (bytes(7) + b"\x10",), 1, "delivered", "DELIVRD", THREE[0], desk.at
-    )
+    early = Early("a", (bytes(7) + b"\x10",), 1, "delivered", "DELIVRD", THREE[0], desk.at)
     value = msgspec.msgpack.encode(early)
     entries = Entries(keeps=[("early", b"a\0" + early.keys[0], desk.at, value)])
     desk.app.ledger.put(entries, None)

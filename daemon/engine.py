@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,6 +40,7 @@ from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, State, W
 from .numbers.normalise import folded
 from .offsets import Offsets
 from .queues import RouteQueue
+from .reading import Reading
 from .reports import Reports
 from .settle import Settle
 from .stops import STOPPED, Stops, unwritten
@@ -490,15 +490,15 @@ class Engine:
             if closing is not None and closing[1] == commit:
                 del self._closing[mid]
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
+    def reading(self) -> Reading:
         """Around reading messages from the ledger and taking them into memory.
 
         One reads at a time; until it has ended, `held` knows every message that was in memory when
         it began, so that no old row becomes a second message.
         """
-        async with self._reading:
-            yield
+        return Reading(self._reading, self._read)
+
+    def _read(self) -> None:
         let_go, self._let_go = self._let_go, []
         self._forget(let_go)
 

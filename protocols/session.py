@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 
 from .errors import DecodeError, FramingError, StateError
 from .events import BindRefused, Bound, Closed, Event, Malformed, Unanswered
+from .marks import mypyc_attr
 from .part import Part
 
 BEIJING = timezone(timedelta(hours=8), "CST")
@@ -85,6 +86,7 @@ class Clock:
         return datetime.fromtimestamp(now + self.epoch, self.zone)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Session:
     header: ClassVar[struct.Struct]
     """Starts with the length of the whole PDU."""

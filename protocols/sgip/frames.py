@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError, FramingError
+from ..marks import mypyc_attr
 from ..session import Clock, Limits, Session, State
 from . import pdus, status
 
@@ -55,6 +56,7 @@ class Sequences:
         return self._head + self._counter.take().to_bytes(4, "big")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SgipFrames(Session):
     """SGIP has no keepalive: the limit is not used, an idle connection may be closed (section 3).
 

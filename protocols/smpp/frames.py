@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from ..errors import DecodeError
+from ..marks import mypyc_attr
 from ..session import TALKING, Session, State
 from . import pdus, status
 
@@ -21,6 +22,7 @@ def version_of(interface_version: int) -> str:
     return "3.4" if interface_version < 0x50 else "5.0"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SmppFrames(Session):
     header = pdus.HEADER
     longest = pdus.LONGEST

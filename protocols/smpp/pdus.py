@@ -25,7 +25,7 @@ from ..wire import (
 from . import status
 from .tlvs import NAMES
 
-HEADER = struct.Struct("!IIII")
+HEADER: struct.Struct = struct.Struct("!IIII")
 """command_length, command_id, command_status, sequence_number."""
 
 LONGEST = 0x11000

@@ -177,8 +177,8 @@ class Session:
                 except DecodeError as exc:
                     self._refuse(head, pdu, exc)
                     self._events.append(Malformed(str(exc), pdu))
-        except FramingError as exc:
-            self._end(str(exc), error=True)
+        except FramingError as lost:  # compiled, one name has one type
+            self._end(str(lost), error=True)
         self._buffer = data[at:] if at < have and self.state is not CLOSED else b""
         return self._take_events()
 

@@ -7,6 +7,7 @@ safe twice (in memory, and once more read back from the ledger) counts once.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +20,8 @@ Place = tuple[str, int]
 OFFSET_BITS = 47
 """What is above them in a record's number is that of its place."""
 OFFSET = (1 << OFFSET_BITS) - 1
+AT_ONCE = 4_096
+"""Messages that are released together: by then most of what they hold is in one piece."""
 
 
 class Offsets:
@@ -34,7 +37,7 @@ class Offsets:
         self._numbers: dict[Place, int] = {}
         """Where a place stands in that list."""
         self._open: list[PackedInts] = []
-        """By place, the job of each open record."""
+        """By place, the job of each open record by the record's number."""
         self._records: PackedInts = PackedInts()
         """The first record of each job that is open."""
         self._mids: dict[int, set[int]] = {}
@@ -42,6 +45,8 @@ class Offsets:
         self._repeats: dict[int, list[int]] = {}
         """Further records of a job."""
         self._moved: set[Place] = set()
+        self._safe: list[int] = []
+        """The last messages of jobs that are safe, of which the records are still to be let go."""
         self._unpublished: deque[tuple[int, Sequence[int]]] = deque()
         self._published = 0
 
@@ -67,8 +72,8 @@ class Offsets:
         number = self._numbers.get(place)
         if number is None:
             number = self._number(place)
-        self._open[number].put(offset, job)
         record = number << OFFSET_BITS | offset
+        self._open[number].put(record, job)
         if self.holds(job):
             self._repeats.setdefault(job, []).append(record)
             return
@@ -84,31 +89,40 @@ class Offsets:
         if offset + count > self._next.get(place, 0):
             self._next[place] = offset + count
         number = self._number(place)
-        self._open[number].put_run(offset, job, count)
-        self._records.put_run(job, number << OFFSET_BITS | offset, count)
+        record = number << OFFSET_BITS | offset
+        self._open[number].put_run(record, job, count)
+        self._records.put_run(job, record, count)
 
     def holds(self, job: int) -> bool:
+        self._let_go()
         return job in self._records
 
     def release(self, mids: Iterable[int]) -> None:
         """These messages are safe now; does nothing for one that holds no record."""
         if self._mids:
             mids = [mid for mid in mids if self._is_last(mid)]
-        jobs = [mid >> INDEX_BITS for mid in mids]
+        self._safe += mids
+        if len(self._safe) >= AT_ONCE:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the records of what is safe."""
+        if not self._safe:
+            return
+        jobs = sorted({mid >> INDEX_BITS for mid in self._safe})
+        self._safe.clear()
         records = self._records.pop_all(jobs)
         if self._repeats:
             for job in jobs:
                 records += self._repeats.pop(job, ())
-        offsets: dict[int, list[int]] = {}
-        for record in records:
-            number = record >> OFFSET_BITS
-            if number in offsets:
-                offsets[number].append(record & OFFSET)
-            else:
-                offsets[number] = [record & OFFSET]
-        for number, of_place in offsets.items():
-            if self._open[number].pop_all(of_place):
+        records.sort()
+        start, end = 0, len(records)
+        while start < end:
+            number = records[start] >> OFFSET_BITS
+            until = bisect_left(records, (number + 1) << OFFSET_BITS, start)
+            if self._open[number].pop_all(records[start:until]):
                 self._moved.add(self._places[number])
+            start = until
 
     def _is_last(self, mid: int) -> bool:
         """Whether no other message of the job is open."""
@@ -137,13 +151,13 @@ class Offsets:
 
     def forget(self, topic: str, partition: int) -> None:
         """Its open records will be taken again, by someone else or by us."""
+        self._let_go()
         place = (topic, partition)
         self._next.pop(place, None)
         self._moved.discard(place)
         number = self._number(place)
         open_, self._open[number] = self._open[number], PackedInts()
-        for offset, job in open_.items():
-            gone = number << OFFSET_BITS | offset
+        for gone, job in open_.items():
             first, *left = [
                 record
                 for record in (self._records.pop(job), *self._repeats.pop(job, ()))
@@ -158,10 +172,11 @@ class Offsets:
 
     def moved(self) -> dict[Place, int]:
         """The positions that changed since the last call: the next offset to read, by place."""
+        self._let_go()
         positions = {}
         for place in self._moved:
             held = next(self._open[self._number(place)].items(), None)
-            first = self._next.get(place) if held is None else held[0]
+            first = self._next.get(place) if held is None else held[0] & OFFSET
             if first is not None:
                 positions[place] = first
         self._moved.clear()
@@ -170,6 +185,7 @@ class Offsets:
     @property
     def held(self) -> int:
         """How many records are open."""
+        self._let_go()
         return sum(map(len, self._open))
 
 

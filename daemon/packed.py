@@ -7,7 +7,8 @@ is eight, where most keys of a block are there.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 
 BITS = 8
 SIZE = 1 << BITS
@@ -75,23 +76,31 @@ class PackedInts:
                 block[SIZE] -= 1
         return value
 
-    def pop_all(self, keys: Iterable[int]) -> list[int]:
-        """Take these entries out; the values of those that were there."""
+    def pop_all(self, keys: list[int]) -> list[int]:
+        """Take these entries out; the values of those that were there.
+
+        The keys rise, each greater than the one before: what follows one another goes in one piece.
+        """
         blocks = self._blocks
-        values = []
-        for key in keys:
-            number = key >> BITS
+        values: list[int] = []
+        start, end = 0, len(keys)
+        while start < end:
+            first = keys[start]
+            number = first >> BITS
+            until = bisect_left(keys, (number + 1) << BITS, start)
             block = blocks.get(number)
-            if block is None:
-                continue
-            at = key & MASK
-            value = block[at]
-            if value != NOTHING:
-                values.append(value)
-                block[at] = NOTHING
-                left = block[SIZE] = block[SIZE] - 1
-                if not left:
+            if block is not None:
+                at, count = first & MASK, until - start
+                found = block[at : at + count]
+                if keys[until - 1] - first == count - 1 and NOTHING not in found:
+                    values += found
+                    block[at : at + count] = EMPTY[at : at + count]
+                    block[SIZE] -= count
+                else:
+                    _pop_each(block, keys[start:until], values)
+                if not block[SIZE]:
                     del blocks[number]
+            start = until
         return values
 
     def items(self) -> Iterator[tuple[int, int]]:
@@ -107,3 +116,15 @@ class PackedInts:
 
     def __len__(self) -> int:
         return sum(block[SIZE] for block in self._blocks.values())
+
+
+def _pop_each(block: array[int], keys: list[int], values: list[int]) -> None:
+    left = block[SIZE]
+    for key in keys:
+        at = key & MASK
+        value = block[at]
+        if value != NOTHING:
+            values.append(value)
+            block[at] = NOTHING
+            left -= 1
+    block[SIZE] = left

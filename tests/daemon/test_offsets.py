@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.model import INDEX_BITS
-from daemon.offsets import Offsets, Run
+from daemon.offsets import AT_ONCE, Offsets, Run
 
 PLACES = [("urgent", 0), ("jobs", 0), ("jobs", 1)]
 Steps = list[tuple[str, int, int]]
@@ -33,7 +35,7 @@ def mids(job: int, count: int) -> list[int]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["hold", "again", "run", "taken", "release", "forget"]),
+        st.sampled_from(["hold", "again", "run", "taken", "release", "forget", "look"]),
         st.integers(0, 2),
         st.integers(0, 7),
     ),
@@ -87,20 +89,37 @@ def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
                     # Done with: another record of the job does not open these again.
                     for others in naive.records.values():
                         others.update({at: None for at, held in others.items() if held == job})
-        else:
+        elif step == "forget":
             offsets.forget(*place)
             records.clear()
             held = {job for others in naive.records.values() for job in others.values()}
             for job in naive.open.keys() - held:
                 naive.open[job].clear()
-        moved = offsets.moved()
-        for moved_place, position in moved.items():
-            assert position == naive.position(moved_place)
+        else:
+            for moved_place, position in offsets.moved().items():
+                assert position == naive.position(moved_place)
     for left in naive.open.values():
         for mid in left:
             offsets.release([mid])
         left.clear()
     assert offsets.held == 0
+
+
+@settings(max_examples=20)
+@given(st.integers(0), st.integers(1, 4))
+def test_many_are_let_go_whatever_their_order(seed: int, partitions: int) -> None:
+    offsets, count = Offsets(), AT_ONCE + 700
+    for job in range(count):
+        offsets.hold("jobs", job % partitions, job, job, mids(job, 1))
+    offsets.moved()
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    for start in range(0, count, 600):
+        offsets.release([mid for job in order[start : start + 600] for mid in mids(job, 1)])
+    offsets.release([mids(job, 1)[0] for job in order[:100]])
+    assert offsets.held == 0
+    last = {("jobs", job % partitions): job + 1 for job in range(count)}
+    assert offsets.moved() == last
 
 
 def test_the_oldest_open_record_holds_those_behind_it() -> None:

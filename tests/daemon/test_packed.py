@@ -26,8 +26,8 @@ def test_it_says_what_a_dict_says(steps: list[tuple[str, int, int]]) -> None:
         elif step == "pop":
             assert ints.pop(key) == known.pop(key, NOTHING)
         elif step == "pop all":
-            keys = [key, *list(known)[:2], key]
-            there = [known.pop(key) for key in dict.fromkeys(keys) if key in known]
+            keys = sorted({key, key + 1, *list(known)[:2]})
+            there = [known.pop(key) for key in keys if key in known]
             assert ints.pop_all(keys) == there
         else:
             assert ints.get(key) == known.get(key, NOTHING)
@@ -56,6 +56,22 @@ def test_a_run_is_put_as_its_entries_are_one_by_one(key: int, value: int, count:
         singly.put(key + number, value + number)
     assert list(at_once.items()) == list(singly.items())
     assert len(at_once) == count
+
+
+@given(st.integers(0, 300), st.integers(1, 700), st.sets(st.integers(0, 1_000)))
+def test_what_follows_one_another_is_taken_out_as_entries_are_one_by_one(
+    first: int, count: int, gone: set[int]
+) -> None:
+    at_once, singly = PackedInts(), PackedInts()
+    for ints in (at_once, singly):
+        ints.put_run(0, 5, 1_000)
+        for key in gone:
+            ints.pop(key)
+    keys = list(range(first, first + count))
+    there = [value for value in map(singly.pop, keys) if value != NOTHING]
+    assert at_once.pop_all(keys) == there
+    assert list(at_once.items()) == list(singly.items())
+    assert len(at_once) == len(singly)
 
 
 def test_an_entry_takes_less_than_ten_octets_and_gives_them_back() -> None:

@@ -94,6 +94,7 @@ class Intake:
             began = loop.time()
             if records:
                 await self.take(records)
+                await asyncio.sleep(0)  # new jobs alone need not be waited for
             if self._ours(loop.time()) > HIGH:
                 await self._make_room(loop.time() - began)
 

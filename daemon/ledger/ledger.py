@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -36,6 +37,7 @@ from daemon.ledger.rows import (
     Queued,
     Waiting,
 )
+from daemon.ledger.sieve import Sieve
 from daemon.ledger.writer import Batch, Writer, decode_events
 
 T = TypeVar("T")
@@ -151,6 +153,8 @@ class Ledger:
         self._checkpoint: Future[None] | None = None
         self._closing = False
         self._closed = False
+        self._sieve = Sieve(partial(self._read, self._reader.used_ids), self._fail)
+        self._sieve.fill(self._recent)
 
     # Writing
 
@@ -167,6 +171,9 @@ class Ledger:
             recent = self._recent
             for row in entries.jobs:
                 recent[row[1]] = (row[0], row[2], row[7])
+            self._sieve.add(entries.jobs)
+            if self._sieve.worn:
+                self._sieve.fill([*recent, *self._settling])
         batch.messages += entries.messages
         batch.carrier_ids += entries.carrier_ids
         batch.events += entries.events
@@ -319,6 +326,7 @@ class Ledger:
         if self._closing:
             return
         self._closing = True
+        self._sieve.close()
         while not self.failed.done() and (self._writing or self._owes()):
             self._idle = self._loop.create_future()
             if not self._writing:
@@ -363,6 +371,9 @@ class Ledger:
         `given` says, in the reader's thread, of a finished job that is too old to be remembered
         whether it is meant all the same.
         """
+        ids = self._sieve.doubtful(ids)
+        if not ids:
+            return {}
         now = self._clock()
         recent = {}
         for job_id in ids:

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from daemon.ledger import files
-from daemon.ledger.keys import Recent, everywhere
+from daemon.ledger.keys import NEWER, Recent, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
     WAITING_STATES,
@@ -27,7 +27,11 @@ from daemon.ledger.rows import (
     hash_job,
     is_job,
 )
+from daemon.ledger.sieve import Position, Slice
 from daemon.ledger.statement import fetch, real
+
+SLICE_KEYS = 10_000
+"""So many keys are looked at in one reading: some 2 ms that another lookup may have to wait."""
 
 DROPPED = "dropped_until"
 """A counter of the ledger, see `dropped_until`."""
@@ -175,6 +179,28 @@ class Reader:
                 if counts(row):
                     known.setdefault(row.id, Known(row.seq, row.digest, True))
         return known
+
+    def used_ids(self, position: Position) -> Slice:
+        """Hashes of job ids that were used, `recent` left out: a slice of them, the last first.
+
+        Keys move from the newer ones down to the old ones, and from `recent` to either: so those of
+        which `recent` has none are all in one slice or another, whatever moves meanwhile.
+        """
+        high, after = position
+        if high < 0:
+            rest = "from used where id > ? order by id limit ?"
+            ids = [job_id for (job_id,) in fetch(self._db, "id", rest, (after, SLICE_KEYS))]
+            return list(map(hash_job, ids)), (-1, ids[-1]) if ids else None
+        self._db.execute("begin")
+        try:
+            sql = "select hash from lookup where hash < ? order by hash desc limit 1 offset ?"
+            row = self._db.execute(sql, (high, SLICE_KEYS)).fetchone()
+            low = -1 if row is None else row[0]
+            rest = "from lookup where hash >= ? and hash < ? and ref & 1023 = 1023"
+            found = fetch(self._db, f"hash & {NEWER - 1}", rest, (low, high))
+        finally:
+            self._db.execute("commit")
+        return [hash_ for (hash_,) in found], (low, "")
 
     def _job_refs(self, ids: Sequence[str]) -> list[int]:
         rest = "from lookup where hash in (select value from json_each(?)) and ref & 1023 = 1023"

@@ -6,6 +6,8 @@ the calls into C are added up, gateways left out; besides the rows that the ledg
 octets that are published.  A busy machine or a slow disk changes none of them.  What they do not
 see is a function in C that becomes slower.
 
+Jobs have one recipient, or with `--recipients` as many as fill a list; each has its baseline.
+
 `baseline.toml` has the counts that were accepted, by version of the interpreter.  More than a
 tenth above one of them fails, here and in the tests.  `--write` makes today's counts the baseline:
 do that in the commit that earns or costs them, and say there why.
@@ -38,6 +40,8 @@ OURS = tuple(f"{ROOT / name}/" for name in ("daemon", "protocols"))
 GATEWAYS = f"{ROOT / 'daemon' / 'sim'}/"
 BASELINE = Path(__file__).with_name("baseline.toml")
 WARM, MESSAGES = 400, 1200
+LIST = 99
+"""Recipients of a job that leaves in lists."""
 MORE = 0.1
 """The share above the baseline that fails."""
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -108,28 +112,35 @@ class Meter:
             self._calls += 1
 
 
-def count(messages: int = MESSAGES) -> Counts:
-    """After a warm-up.  Raises BenchError when not every message was delivered."""
+def count(recipients: int = 1, messages: int = MESSAGES) -> Counts:
+    """After a warm-up, with so many recipients in every job and at least so many messages.
+
+    Raises BenchError when not every message was delivered.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with (
         tempfile.TemporaryDirectory(prefix="carrierd-guard-") as directory,
         asyncio.Runner(loop_factory=Loop) as runner,
     ):
-        return runner.run(_count(Path(directory), messages))
+        return runner.run(_count(Path(directory), recipients, messages))
 
 
-async def _count(directory: Path, messages: int) -> Counts:
+async def _count(directory: Path, recipients: int, messages: int) -> Counts:
     meter = Meter()
-    async with inside(directory, settings(CARRIERS, None, "")) as system:
-        await system.work(WARM)
+    # Whole rounds of the carriers: their costs differ.
+    turns = len(CARRIERS) * recipients
+    warm, jobs = (-(-size // turns) * len(CARRIERS) for size in (WARM, messages))
+    async with inside(directory, settings(CARRIERS, None, "", recipients), recipients) as system:
+        await system.work(warm)
         before = (*meter.read(), _rows(system), system.broker.octets)
         with meter:
-            await system.work(messages)
+            await system.work(jobs)
         after = (*meter.read(), _rows(system), system.broker.octets)
         taken = system.fleet.counts()["totals"]["reports_taken"]
     if taken != system.sent:
         raise BenchError(f"guard: {taken} of {system.sent} messages were reported on")
-    return Counts(*((late - early) / messages for early, late in zip(before, after, strict=True)))
+    counted = zip(before, after, strict=True)
+    return Counts(*((late - early) / (jobs * recipients) for early, late in counted))
 
 
 def _rows(system: Inside) -> int:
@@ -137,15 +148,20 @@ def _rows(system: Inside) -> int:
 
 
 def load(path: Path = BASELINE) -> dict[str, Counts]:
-    """By version of the interpreter."""
+    """By `case`."""
     read = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {version: Counts(**counts) for version, counts in read.items()}
+    return {name: Counts(**counts) for name, counts in read.items()}
+
+
+def case(recipients: int) -> str:
+    """What the baseline calls it: this interpreter, and how the messages leave."""
+    return VERSION if recipients == 1 else f"{VERSION}, lists of {recipients}"
 
 
 def write(baselines: Mapping[str, Counts], path: Path = BASELINE) -> None:
     lines = ["# Counts per message by interpreter; `python -m bench.guard --write` writes this."]
-    for version, counts in sorted(baselines.items()):
-        lines += ["", f'["{version}"]']
+    for name, counts in sorted(baselines.items()):
+        lines += ["", f'["{name}"]']
         lines += [f"{field.name} = {getattr(counts, field.name):.1f}" for field in fields(Counts)]
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
@@ -168,18 +184,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """1 when a count is exceeded; 2 when there is no baseline for this interpreter."""
     parser = argparse.ArgumentParser(prog="bench.guard", description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true", help="make today's counts the baseline")
+    words = f"of every job: 1, or {LIST} in lists"
+    parser.add_argument("--recipients", type=int, choices=(1, LIST), default=1, help=words)
     args = parser.parse_args(arguments)
-    found, baselines = count(), load()
+    name = case(args.recipients)
+    found, baselines = count(args.recipients), load()
     for field in fields(Counts):
-        accepted = getattr(baselines.get(VERSION), field.name, None)
+        accepted = getattr(baselines.get(name), field.name, None)
         words = "no baseline" if accepted is None else f"{accepted:.1f} accepted"
         print(f"{field.name}: {getattr(found, field.name):.1f} a message, {words}")
     if args.write:
-        write(baselines | {VERSION: found})
+        write(baselines | {name: found})
         return 0
-    if VERSION not in baselines:
+    if name not in baselines:
         return 2
-    for sentence in (wrong := exceeded(found, baselines[VERSION])):
+    for sentence in (wrong := exceeded(found, baselines[name])):
         print(sentence, file=sys.stderr)
     return 1 if wrong else 0
 

@@ -280,19 +280,25 @@ class Inside:
     def __init__(self, app: App, fleet: Fleet, broker: Lists, traffic: Traffic) -> None:
         self.app, self.fleet, self.broker, self.traffic = app, fleet, broker, traffic
         self.sent = 0
+        """Messages."""
 
     async def work(self, count: int) -> None:
-        """Returns when all of these are final.  Raises TimeoutError."""
+        """Returns when all messages of so many jobs are final.  Raises TimeoutError."""
         topic = self.app.config.broker.topics.jobs[-1]
-        jobs = [self.traffic.job(index) for index in range(self.sent, self.sent + count)]
-        self.sent += count
+        recipients = self.traffic.recipients
+        first = self.sent // recipients
+        jobs = [self.traffic.job(index) for index in range(first, first + count)]
+        self.sent += count * recipients
         self.broker.put(topic, jobs)
         await _until(lambda: self.broker.final >= self.sent, DONE_WITHIN)
 
 
 @asynccontextmanager
-async def inside(directory: Path, settings: Settings) -> AsyncIterator[Inside]:
-    """On a `Loop`.  The settings' own broker is not used; the state directory is in `directory`."""
+async def inside(directory: Path, settings: Settings, recipients: int = 1) -> AsyncIterator[Inside]:
+    """On a `Loop`, with so many recipients in every job.
+
+    The settings' own broker is not used; the state directory is in `directory`.
+    """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, Loop), "connections and clocks need one"
     clocks: Any = clock
@@ -314,7 +320,9 @@ async def inside(directory: Path, settings: Settings) -> AsyncIterator[Inside]:
         pool = app.pool
         nodes = [(name, node.name) for name, a in config.accounts.items() for node in a.nodes]
         await _until(lambda: all(pool.up(*node) == settings.binds for node in nodes), UP_WITHIN)
-        yield Inside(app, fleet, broker, Traffic("inside", settings.carriers))
+        yield Inside(
+            app, fleet, broker, Traffic("inside", settings.carriers, recipients=recipients)
+        )
     finally:
         await app.drain()
         await fleet.stop()

@@ -22,13 +22,30 @@ KEEP_EARLY = 600.0
 """Seconds that a report waits for its answer."""
 
 
+class Listed:
+    """A part that left in a list: reports name it by its recipient and one of `keys`."""
+
+    __slots__ = ("before", "keys", "message", "part")
+
+    def __init__(
+        self, message: Message, part: Part, keys: tuple[bytes, ...], before: Listed | None
+    ) -> None:
+        self.message = message
+        self.part = part
+        self.keys = keys
+        self.before = before
+        """The one that its recipient had before, of another list."""
+
+
 class Correlate:
     """`evict(message)` is told of a message that memory lets go of because it was long ago."""
 
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
-        self._parts: dict[tuple[str, bytes] | tuple[str, bytes, str], Place] = {}
-        """By account and key; members of a list by account, key and recipient."""
+        self._parts: dict[tuple[str, bytes], Place] = {}
+        """By account and key."""
+        self._members: dict[tuple[str, str], Listed] = {}
+        """By account and recipient, the newest of each."""
         self._kept: dict[Where, Early] = {}
         """In the order of coming."""
         self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
@@ -46,34 +63,73 @@ class Correlate:
     def register(self, account: str, key: bytes, message: Message, part: Part) -> None:
         """`part` will be reported under `key`."""
         self._parts[account, key] = (message, part)
-        if len(self._parts) > MOST_RECENT:
-            self._evict(self._parts.pop(next(iter(self._parts)))[0])
+        if len(self._parts) + len(self._members) > MOST_RECENT:
+            self._let_go()
 
-    def register_member(self, account: str, key: bytes, message: Message, part: Part) -> None:
-        """`part` will be reported under `key` and its recipient, others under `key` and theirs."""
-        self._parts[account, key, message.to] = (message, part)
-        if len(self._parts) > MOST_RECENT:
-            self._evict(self._parts.pop(next(iter(self._parts)))[0])
+    def register_member(
+        self, account: str, keys: tuple[bytes, ...], message: Message, part: Part
+    ) -> None:
+        """`part` will be reported under its recipient and one of `keys`, others of its list under
+        the same and theirs.
+        """
+        where = (account, message.to)
+        before = self._members.get(where)
+        if before is not None and before.message is message and before.keys == keys:
+            return
+        self._members[where] = Listed(message, part, keys, before)
+        if len(self._parts) + len(self._members) > MOST_RECENT:
+            self._let_go()
 
-    def forget(self, account: str, key: bytes, part: Part, to: str | None = None) -> None:
-        """The part's verdict is known; the ledger still knows the key.  `to` for a member."""
-        where = (account, key) if to is None else (account, key, to)
+    def _let_go(self) -> None:
+        """Of the oldest part of those that there are more of."""
+        if len(self._parts) >= len(self._members):
+            self._evict(self._parts.pop(next(iter(self._parts)))[0])
+            return
+        member: Listed | None = self._members.pop(next(iter(self._members)))
+        while member is not None:
+            self._evict(member.message)
+            member = member.before
+
+    def forget(self, account: str, key: bytes, part: Part) -> None:
+        """The part's verdict is known; the ledger still knows the key."""
+        where = (account, key)
         place = self._parts.get(where)
         if place is not None and place[1] is part:
             del self._parts[where]
+
+    def forget_member(self, account: str, message: Message) -> None:
+        """As `forget`, whatever lists the message left in."""
+        where = (account, message.to)
+        member = self._members.pop(where, None)
+        others = []
+        while member is not None:
+            if member.message is not message:
+                others.append(member)
+            member = member.before
+        for other in reversed(others):
+            other.before = self._members.get(where)
+            self._members[where] = other
 
     # Reports
 
     def find(self, account: str, keys: tuple[bytes, ...], exact: int, to: str) -> Place | None:
         """The part in memory that a report is about; those past `exact` need the recipient."""
-        if keys and (place := self._parts.get((account, keys[0]))) and place[0].to == to:
-            return place  # as nearly all are
+        if keys:
+            first = keys[0]
+            if self._members:
+                member = self._members.get((account, to))
+                if member is not None and first in member.keys:
+                    return member.message, member.part  # as nearly all of lists are
+            if (place := self._parts.get((account, first))) and place[0].to == to:
+                return place  # as nearly all others are
         for number, key in enumerate(keys):
             place = self._parts.get((account, key))
             if place is None or place[0].to != to:
-                member = self._parts.get((account, key, to))
-                if member is not None:
-                    return member
+                member = self._members.get((account, to))
+                while member is not None:
+                    if key in member.keys:
+                        return member.message, member.part
+                    member = member.before
             if place is not None and (number < exact or place[0].to == to):
                 return place
         return None

@@ -216,16 +216,12 @@ class Engine:
                     assert isinstance(write, Member), "only these have a place"
                     m.lists += ((write.place, write.carrier_id),)
                     [write.keys] = ids.list_keys(account.protocol, write.carrier_id, (write.place,))
-                    self._register_member(account, write)
+                    self.correlate.register_member(account.name, write.keys, m, write.part)
                     continue
                 key = ids.key(account.protocol, write.carrier_id)
                 self.correlate.register(account.name, key, m, write.part)
         if fresh:
             self.tally.first_written(account.name, fresh, at)
-
-    def _register_member(self, account: Account, write: Write) -> None:
-        for key in write.keys:
-            self.correlate.register_member(account.name, key, write.message, write.part)
 
     def may_write(self, message: Message, part: Part) -> bool:
         m = message
@@ -370,9 +366,11 @@ class Engine:
         self.open.pop(message.mid, None)
         if message.queued is not None:
             message.queued.died(message)
+        if message.lists and message.account is not None:
+            self.correlate.forget_member(message.account, message)
         forget = self.correlate.forget
-        for account, key, part, exact in self._keys(message):
-            forget(account, key, part, None if exact else message.to)
+        for account, key, part in self._keys(message):
+            forget(account, key, part)
 
     def evict(self, message: Message) -> None:
         """Answered long ago: the ledger knows the rest, once it has the last row.
@@ -399,35 +397,29 @@ class Engine:
             # Some of it was written and the rest waited in the ledger: it waits here now.
             account.bound.append(message)
             account.nudge()
-        for name, key, part, exact in self._keys(message):
-            if exact:
-                self.correlate.register(name, key, message, part)
-            else:
-                self.correlate.register_member(name, key, message, part)
+        for name, key, part in self._keys(message):
+            self.correlate.register(name, key, message, part)
+        if message.lists and account is not None:
+            [part] = message.parts
+            for keys in lists.known_by(message, account.protocol):
+                self.correlate.register_member(account.name, keys, message, part)
 
-    def _keys(self, message: Message) -> list[tuple[str, bytes, Part, bool]]:
-        """What reports about a message are matched by; False where they need the recipient, too."""
+    def _keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
+        """What reports about a message are matched by, but for those that need the recipient, too:
+        of the lists that it left in.
+        """
         account = self.accounts.get(message.account or "")
-        found: list[tuple[str, bytes, Part, bool]] = []
+        found: list[tuple[str, bytes, Part]] = []
         if account is None:
             return found
         name, protocol = account.name, account.protocol
-        if message.lists:
-            [part] = message.parts
-            known = {
-                carrier_id for carrier_id in (*part.carrier_ids, part.written_id) if carrier_id
-            }
-            return [
-                (name, key, part, exact)
-                for carrier_id in known
-                for key, exact in lists.keys(message, protocol, carrier_id)
-            ]
+        of_lists = [carrier_id for _, carrier_id in message.lists] if message.lists else ()
         for part in message.parts:
             for carrier_id in part.carrier_ids:
-                if carrier_id:
-                    found.append((name, ids.key(protocol, carrier_id), part, True))
-            if part.written_id:
-                found.append((name, ids.key(protocol, part.written_id), part, True))
+                if carrier_id and carrier_id not in of_lists:
+                    found.append((name, ids.key(protocol, carrier_id), part))
+            if part.written_id and part.written_id not in of_lists:
+                found.append((name, ids.key(protocol, part.written_id), part))
         return found
 
     # Writing down
@@ -683,7 +675,7 @@ class Engine:
             if not event.carrier_id:
                 continue
             if not write.message.final:
-                self._register_member(account, write)
+                self.correlate.register_member(account.name, write.keys, write.message, write.part)
             if self.correlate.has_early:
                 self._met_early(account, write, at, c)
         self.tally.submits[account.name, tag.node, "ok"] += taken

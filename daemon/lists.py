@@ -129,6 +129,11 @@ def bind(first: Message, followers: Sequence[Message]) -> None:
         message.listed = listed
 
 
+def known_by(message: Message, protocol: str) -> list[tuple[bytes, ...]]:
+    """What reports may quote of the message, of each list that it left in; with its recipient."""
+    return [ids.list_keys(protocol, carrier_id, (place,))[0] for place, carrier_id in message.lists]
+
+
 def keys(message: Message, protocol: str, carrier_id: bytes) -> list[tuple[bytes, bool]]:
     """What a report may quote of one attempt; False where it needs the recipient, too."""
     for place, of_list in message.lists:

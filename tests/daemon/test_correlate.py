@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate
 from daemon.early import Early
 from daemon.jobs import Job as JobFields
@@ -82,3 +84,51 @@ def test_a_report_that_came_again_or_found_its_answer_is_not_looked_at() -> None
     message, part = in_doubt()
     reports.doubt(message, part, comes=True)
     assert reports.due(NOON + KEEP_EARLY + 1.0) == []
+
+
+def member(number: int) -> tuple[Message, Part]:
+    """A message to the same recipient, of a job of its own."""
+    job = Job(number, JobFields(id=f"j{number}", to=(TO,), text="t"), NOON, NOON, ("j", 0, 0), 1)
+    message = Message(job, 0, TO, "mobile", 1)
+    message.account = ACCOUNT
+    message.parts = [Part(1)]
+    return message, message.parts[0]
+
+
+def test_members_of_lists_with_one_recipient_are_told_apart_until_each_is_forgotten() -> None:
+    reports = correlate()
+    places = [member(number) for number in range(3)]
+    for number, place in enumerate(places):
+        reports.register_member(ACCOUNT, (b"own %d" % number, b"list %d" % number), *place)
+    reports.register_member(ACCOUNT, (b"own 2", b"list 2"), *places[2])  # said once more
+    for number, place in enumerate(places):
+        assert reports.find(ACCOUNT, (b"own %d" % number,), 1, TO) == place
+        assert reports.find(ACCOUNT, (b"x", b"list %d" % number), 0, TO) == place
+    assert reports.find(ACCOUNT, (b"own 1",), 1, "13800000000") is None
+    assert reports.find("other", (b"own 1",), 1, TO) is None
+    reports.forget_member(ACCOUNT, places[1][0])
+    assert reports.find(ACCOUNT, (b"own 1", b"list 1"), 1, TO) is None
+    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) == places[0]
+    assert reports.find(ACCOUNT, (b"list 2",), 1, TO) == places[2]
+    reports.forget_member(ACCOUNT, places[2][0])
+    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) == places[0]
+    reports.forget_member(ACCOUNT, places[0][0])
+    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) is None
+
+
+def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone: list[Message] = []
+    monkeypatch.setattr("daemon.correlate.MOST_RECENT", 3)
+    reports = Correlate(gone.append)
+    single, *members = [member(number) for number in range(5)]
+    for number, (message, _) in enumerate(members):
+        message.to = f"1380000000{number}"
+    reports.register(ACCOUNT, b"single", *single)
+    for place in members[:3]:
+        reports.register_member(ACCOUNT, (b"list",), *place)
+    assert gone == [members[0][0]]
+    reports.register(ACCOUNT, b"another", *members[3])
+    assert gone == [members[0][0], single[0]]
+    assert reports.find(ACCOUNT, (b"list",), 1, members[1][0].to) == members[1]

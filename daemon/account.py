@@ -344,7 +344,7 @@ class Account:
                     self._turns.more(message.lane, size - 1, sources)
                     if self.untold is not None:
                         self.untold.begin(message)
-                followers = self._followers(message, source, sources) if lists_allowed else ()
+                along = self._along(message, source, link, sources) if lists_allowed else ()
                 link.reserve(message, size)
                 message.link = link
                 message.out += size
@@ -355,37 +355,24 @@ class Account:
                 slots -= size
                 allowed -= size
                 budget -= size
-                if followers:
-                    self._claim_along(link, followers, claimed)
-                    allowed -= len(followers)
-                    budget -= len(followers)
+                if along:
+                    link.reserve_along(message.lane, len(along))
+                    claimed += [(link, each, each.parts) for each in along]
+                    allowed -= len(along)
+                    budget -= len(along)
 
-    def _followers(
-        self, first: Message, source: Lanes, sources: Sequence[Lanes]
+    def _along(
+        self, first: Message, source: Lanes, link: Link, sources: Sequence[Lanes]
     ) -> Sequence[Message]:
         """What makes one list with a message that is about to be claimed."""
         most = min(self.settings.max_destinations, self.pacer.largest)
-        found: list[Message] = []
         if most < 2 or len(first.parts) != 1 or not lists.may_join(first):
-            return found
-        for message in lists.followers(first, source):
-            if self.desk.still_wanted(message):
-                lists.join(message, self.name)
-                found.append(message)
-            if len(found) == most - 1:
-                break
+            return ()
+        found = lists.followers(first, source, most - 1)
         if found:
-            lists.bind(first, found)
+            lists.bind(first, found, link)
             self._turns.more(first.lane, len(found), sources)
         return found
-
-    def _claim_along(self, link: Link, followers: Sequence[Message], claimed: Claimed) -> None:
-        for message in followers:
-            link.reserve(message, 1)
-            message.link = link
-            message.out += 1
-            message.parts[0].state = WRITTEN
-            claimed.append((link, message, message.parts))
 
     def _sources(self, link: Link) -> list[Lanes]:
         """Where messages for a link come from; routes take turns."""

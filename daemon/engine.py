@@ -36,7 +36,7 @@ from .homes import Homes
 from .ledger import Entries, Ledger
 from .link import Link
 from .lists import ListWrite, Member
-from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, State, Write
+from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, Place, State, Write
 from .numbers.normalise import folded
 from .offsets import Offsets
 from .queues import RouteQueue
@@ -232,6 +232,18 @@ class Engine:
                 self.release(m)
             return False
         return True
+
+    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
+        job = places[0][0].job
+        if self.stops.any or job.fields.expires_at is not None or not self.homes.mine(job):
+            return [place for place in places if self.may_write(*place)]
+        held = self.open
+        return [
+            (m, part)
+            for m, part in places
+            if (part.state is WRITTEN and not m.final and held.get(m.mid) is m)
+            or self.may_write(m, part)
+        ]
 
     def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
         m = message

@@ -54,6 +54,9 @@ class Owner(Protocol):
     def may_write(self, message: Message, part: Part) -> bool:
         """False for a part that has expired or is settled meanwhile; the owner took note."""
 
+    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
+        """Those of a job's parts for which `may_write` is true."""
+
 
 class Tap(Protocol):
     """Who looks on; called with what the connection reads and writes, must not block."""
@@ -250,6 +253,13 @@ class Link(asyncio.Protocol):
         if message.lane == URGENT:
             self.reserved_urgent += parts
 
+    def reserve_along(self, lane: int, count: int) -> None:
+        """So many further members of a list are claimed for this link, or are no more."""
+        self.reserved += count
+        self.spared += count
+        if lane == URGENT:
+            self.reserved_urgent += count
+
     def load(self, message: Message, parts: Sequence[Part]) -> None:
         """Claimed parts, in order; their number was reserved before."""
         lane = self.ready[message.lane]
@@ -348,13 +358,12 @@ class Link(asyncio.Protocol):
         self, lane: deque[Place], listed: Claimed, written: list[Write], now: float
     ) -> None:
         """The list that comes next in a lane, less what may not be written any more."""
-        places = []
-        for _ in range(listed.size):
-            message, part = lane.popleft()
-            self.reserve(message, -1)
+        claimed = [lane.popleft() for _ in range(listed.size)]
+        self.reserve(listed.first, -1)
+        self.reserve_along(listed.first.lane, 1 - listed.size)
+        for message, _ in claimed:
             message.listed = None
-            if self.owner.may_write(message, part):
-                places.append((message, part))
+        places = self.owner.may_write_all(claimed)
         if not places:
             return
         tag = ListWrite(places, now, self.label)

@@ -20,7 +20,7 @@ from protocols.session import Session
 
 from .account import Account
 from .link import Link, Owner
-from .model import Message, Part, Write
+from .model import Message, Part, Place, Write
 from .pacing import Pacer
 
 log = structlog.get_logger()
@@ -178,6 +178,9 @@ class Listener:
 
     def may_write(self, message: Message, part: Part) -> bool:
         return False
+
+    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
+        return ()
 
 
 _NO_PACE = Pacer(1.0, 1.0, 0.0)

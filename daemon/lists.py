@@ -8,13 +8,13 @@ doubt is no list any more: its members go again one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from protocols import ids
 from protocols.part import Part as WirePart
 
-from .model import Message, Part, PartState, Place, Write
+from .model import WRITTEN, Message, Part, PartState, Place, Write
 from .queues import Lanes
 
 
@@ -38,7 +38,14 @@ class Member(Write):
     def __init__(
         self, message: Message, part: Part, attempt: int, at: float, node: str, place: int
     ) -> None:
-        super().__init__(message, part, attempt, at, node)
+        # As `Write` does, without the call.
+        self.message = message
+        self.part = part
+        self.attempt = attempt
+        self.at = at
+        self.node = node
+        self.carrier_id = None
+        self.open = True
         self.place = place
         self.keys: tuple[bytes, ...] = ()
         """What a report may quote of it, together with its recipient, once that is known."""
@@ -98,35 +105,42 @@ def may_join(message: Message) -> bool:
     return fresh and not part.carrier_ids
 
 
-def followers(first: Message, source: Lanes) -> Iterator[Message]:
-    """The messages of the same job that come next in the lane of `first`, each taken out."""
-    lane = source.lanes[first.lane]
-    while lane:
+def followers(first: Message, source: Lanes, most: int) -> list[Message]:
+    """The messages of the same job that come next in the lane of `first`, at most so many, each
+    taken out.  What stands in a lane is open, and as wanted as the rest of its job.
+    """
+    lane, seq = source.lanes[first.lane], first.job.seq
+    found: list[Message] = []
+    while lane and len(found) < most:
         message = lane[0]
         if message.queued is not source:
             source.pop(first.lane)  # it became final where it stood
             continue
-        if message.job.seq != first.job.seq or not may_join(message):
-            return
-        yield source.pop(first.lane)
+        if message.job.seq != seq or (message.written and not may_join(message)):
+            break
+        lane.popleft()
+        message.queued = None
+        found.append(message)
+    return found
 
 
-def join(message: Message, account: str) -> None:
-    """Prepare one that goes along with a message of its job: that has the wire form."""
-    if not message.written:
-        message.reference = 0
-        message.parts = [Part(1)]
-    message.account = account
-
-
-def bind(first: Message, followers: Sequence[Message]) -> None:
-    """Make these one list, before room is reserved for them."""
+def bind(first: Message, followers: Sequence[Message], link: object) -> None:
+    """Make these one list, before room is reserved for them; `first` has the wire form of all, and
+    the others go where it will go.
+    """
     form = first.parts[0].wire
     assert form is not None, "what is dealt out has been prepared"
-    listed = Claimed(first, 1 + len(followers), form)
-    first.listed = listed
+    listed = first.listed = Claimed(first, 1 + len(followers), form)
+    account = first.account
     for message in followers:
+        if message.submitted is None:
+            message.reference = 0
+            message.parts = [Part(1)]
+        message.account = account
         message.listed = listed
+        message.link = link
+        message.out += 1
+        message.parts[0].state = WRITTEN
 
 
 def known_by(message: Message, protocol: str) -> list[tuple[bytes, ...]]:

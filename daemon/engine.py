@@ -203,25 +203,26 @@ class Engine:
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
         at = wall()
         account = self.of_link[link]
-        label, written = link.label, self.settle.written
-        fresh: list[Message] = []
-        for write in writes:
-            m = write.message
-            if m.submitted is None:
-                fresh.append(m)
-            written(write, label, at)
-            if write.carrier_id is not None:
-                write.part.written_id = write.carrier_id
-                if write.place is not None:
-                    assert isinstance(write, Member), "only these have a place"
-                    m.lists += ((write.place, write.carrier_id),)
-                    [write.keys] = ids.list_keys(account.protocol, write.carrier_id, (write.place,))
-                    self.correlate.register_member(account.name, write.keys, m, write.part)
-                    continue
-                key = ids.key(account.protocol, write.carrier_id)
-                self.correlate.register(account.name, key, m, write.part)
+        name, protocol = account.name, account.protocol
+        fresh = self.settle.written(writes, link.label, at)
         if fresh:
-            self.tally.first_written(account.name, fresh, at)
+            self.tally.first_written(name, fresh, at)
+        if writes[0].carrier_id is None:
+            return  # a protocol in which the answer says it
+        of_list: list[tuple[bytes, ...]] = []
+        for write in writes:
+            m, carrier_id = write.message, write.carrier_id
+            assert carrier_id is not None, "all go by one protocol"
+            write.part.written_id = carrier_id
+            if write.place is None:
+                self.correlate.register(name, ids.key(protocol, carrier_id), m, write.part)
+                continue
+            if not write.place:
+                of_list = ids.list_keys(protocol, carrier_id, range(len(writes)))
+            assert isinstance(write, Member), "only these have a place"
+            write.keys = of_list[write.place]
+            m.lists += ((write.place, carrier_id),)
+            self.correlate.register_member(name, write.keys, m, write.part)
 
     def may_write(self, message: Message, part: Part) -> bool:
         m = message
@@ -671,7 +672,8 @@ class Engine:
         """A list was taken, all of it or without some; each member has its own verdict."""
         tag: ListWrite = event.tag
         refused = {folded(each.to): each for each in event.refused}
-        tag.goes_by(account.protocol, event.carrier_id)
+        if tag.writes[0].carrier_id is None:
+            tag.goes_by(account.protocol, event.carrier_id)
         if link.answers is not None:
             link.answers.observe_all([now - tag.at] * len(tag.writes))
         taken = 0

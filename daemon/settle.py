@@ -10,7 +10,7 @@ undelivered, rejected or expired at the first that cannot be delivered any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from protocols.events import Fate
@@ -123,19 +123,28 @@ class Settle:
 
     # What the gateway does
 
-    def written(self, write: Write, node: str, wall: float) -> None:
-        part, m = write.part, write.message
-        part.state = WRITTEN
-        if write.attempt > part.attempt > 0:
-            self.tally.resent(m.account)  # not again when this attempt is throttled
-        part.attempt = write.attempt
-        part.flying += 1
-        if write.attempt > m.attempts:
-            m.attempts = write.attempt
-        m.node = node
-        if m.submitted is None:
-            m.submitted = wall
-        self._step(m, Step(wall, "written", part.number, write.attempt, node))
+    def written(self, writes: Sequence[Write], node: str, wall: float) -> list[Message]:
+        """These went out together; returns the messages of which nothing had before."""
+        fresh: list[Message] = []
+        step = Step(wall, "written", 0)
+        for write in writes:
+            part, m, attempt = write.part, write.message, write.attempt
+            part.state = WRITTEN
+            if attempt > part.attempt > 0:
+                self.tally.resent(m.account)  # not again when this attempt is throttled
+            part.attempt = attempt
+            part.flying += 1
+            if attempt > m.attempts:
+                m.attempts = attempt
+            m.node = node
+            if m.submitted is None:
+                m.submitted = wall
+                fresh.append(m)
+            if step.part != part.number or step.attempt != attempt:
+                step = Step(wall, "written", part.number, attempt, node)
+            if len(m.steps) < MOST_STEPS:
+                m.steps.append(step)
+        return fresh
 
     def accepted(self, write: Write, carrier_id: bytes, wall: float, c: Changes) -> None:
         part, m = write.part, write.message

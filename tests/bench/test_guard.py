@@ -26,10 +26,10 @@ from daemon.settle import Settle
 
 written = Settle.written
 
-def slower(self, write, label, at):
-    for _ in range({turns}):
+def slower(self, writes, label, at):
+    for _ in range({turns} * len(writes)):
         pass
-    written(self, write, label, at)
+    return written(self, writes, label, at)
 
 Settle.written = slower
 sys.exit(guard.main([]))

@@ -80,7 +80,7 @@ class Desk:
         found = m.parts[part - 1]
         write = Write(m, found, found.doubts + 1, at, node)
         m.out += 1
-        self.settle.written(write, node, at)
+        self.settle.written([write], node, at)
         return write
 
     def accept(self, write: Write, at: float = RECEIVED + 1, id_: bytes = b"\x01" * 8) -> None:

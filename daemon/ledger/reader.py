@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from daemon.ledger import files
-from daemon.ledger.keys import NEWER, Recent, everywhere
+from daemon.ledger.keys import END, NEWER, Recent, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
     WAITING_STATES,
@@ -27,12 +27,16 @@ from daemon.ledger.rows import (
     hash_job,
     is_job,
 )
-from daemon.ledger.sieve import Position, Slice
 from daemon.ledger.statement import fetch, real
 
 SLICE_KEYS = 10_000
 """So many keys are looked at in one reading: some 2 ms that another lookup may have to wait."""
 
+Position = tuple[int, str]
+"""Where a slice of used ids begins: below a hash in `lookup`; then, behind an id in `used`."""
+FIRST: Final = (END, "")
+Slice = tuple[list[int], Position | None]
+"""Hashes of ids, and where to go on."""
 DROPPED = "dropped_until"
 """A counter of the ledger, see `dropped_until`."""
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
-from daemon.ledger.keys import END
+from daemon.ledger.reader import FIRST, Position, Slice
 from daemon.ledger.rows import JobValues, hash_job
 
 BITS: Final = 63_999_979
@@ -25,12 +25,6 @@ bits alone would have all of one day's ids meet those of another, or none.
 """
 FEW: Final = BITS // 8
 """Ids that are no reason to read all again."""
-
-Position = tuple[int, str]
-"""Below which hash of `lookup` the next slice begins; then, behind which id of `used`."""
-FIRST: Final = (END, "")
-Slice = tuple[list[int], Position | None]
-"""Hashes of ids, and where to go on."""
 
 
 class Sieve:

@@ -13,8 +13,9 @@ import pytest
 
 from daemon.ledger import JobValues, Ledger, keys, reader, sieve
 from daemon.ledger.files import LEDGER
+from daemon.ledger.reader import Position, Slice
 from daemon.ledger.rows import hash_job
-from daemon.ledger.sieve import Position, Sieve, Slice
+from daemon.ledger.sieve import Sieve
 from tests.daemon.ledger.content import Clock, delivered, job, kept, start, taken
 
 

@@ -10,7 +10,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from aiokafka.codec import lz4_decode, lz4_encode
 from aiokafka.partitioner import murmur2 as reference
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchPy as DefaultRecordBatch
 from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
@@ -62,6 +65,22 @@ def test_keys_are_hashed_as_the_java_client_does(key: bytes, signed: int) -> Non
 def test_any_key_is_hashed_as_other_clients_do(key: bytes, partitions: int) -> None:
     assert murmur2(key) == reference(key)
     assert 0 <= partition(key, partitions) < partitions
+
+
+# Batches
+
+
+def test_batches_are_compressed_the_fast_way_as_by_the_java_client() -> None:
+    def built(codec: int) -> bytes:
+        batch = BatchBuilder(1 << 20, codec)
+        for number in range(500):
+            value = b'{"job":"%d","state":"delivered"}' % (number * 7919)
+            batch.append(timestamp=1, key=b"%d" % number, value=value)
+        return bytes(batch._build())[DefaultRecordBatch.HEADER_STRUCT.size :]
+
+    plain, packed = built(DefaultRecordBatch.CODEC_NONE), built(DefaultRecordBatch.CODEC_LZ4)
+    assert lz4_decode(packed) == plain
+    assert packed == lz4_encode(plain, level=1) != lz4_encode(plain)
 
 
 # Settings

@@ -37,12 +37,16 @@ class Homes:
 
     def mine(self, job: Job) -> bool:
         """Whether this daemon decides what becomes of the job's messages."""
-        return self.every or self.has(*job.source[:2])
+        if self.every:
+            return True
+        topic, partition, _ = job.source
+        return (topic, partition) in self.owned or self._inherited(topic)
 
     def has(self, topic: str, partition: int) -> bool:
-        if self.every or (topic, partition) in self.owned:
-            return True
-        # Of a topic that is not read any more: whoever has the first partition looks after it.
+        return self.every or (topic, partition) in self.owned or self._inherited(topic)
+
+    def _inherited(self, topic: str) -> bool:
+        """Of a topic that is not read any more: whoever has the first partition looks after it."""
         return topic not in self._topics and (self._topics[0], 0) in self.owned
 
     @property

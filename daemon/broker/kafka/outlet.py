@@ -13,8 +13,8 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -26,6 +26,7 @@ from aiokafka.errors import (
     ProducerClosed,
     RecordListTooLargeError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ..base import JSON, MSGPACK, BrokerError, RecordsRefused
 from .partition import partition
@@ -65,11 +66,27 @@ class _Ticket:
 
 
 _Headers = list[tuple[str, bytes]]
-_Waiting = tuple[_Ticket, int, bytes | None, bytes | None, int, _Headers]
+_Sent = tuple[str, bytes | None, bytes | None]
 
 
 def _headers(content_type: str) -> _Headers:
     return [("content-type", content_type.encode("latin-1"))]
+
+
+class _Share:
+    """What one `publish` call has for one partition: places in its records, in order."""
+
+    __slots__ = ("acked", "headers", "places", "records", "ticket", "timestamp")
+
+    def __init__(
+        self, ticket: _Ticket, records: Sequence[_Sent], timestamp: int, headers: _Headers
+    ) -> None:
+        self.ticket = ticket
+        self.records = records
+        self.timestamp = timestamp
+        self.headers = headers
+        self.places: list[int] = []
+        self.acked = 0
 
 
 class _Lane:
@@ -78,9 +95,37 @@ class _Lane:
     __slots__ = ("filled", "task", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[_Waiting] = deque()
+        self.waiting: deque[_Share] = deque()
         self.filled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+
+
+def _fill(batch: BatchBuilder, shares: Iterable[_Share], most: int | None) -> int:
+    """Put in what fits, `most` records at most; how many that were."""
+    append = batch.append
+    count = 0
+    for share in shares:
+        records, timestamp, headers = share.records, share.timestamp, share.headers
+        for place in islice(share.places, share.acked, None):
+            _, key, value = records[place]
+            if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+                return count
+            count += 1
+            if count == most:
+                return count
+    return count
+
+
+def _settle(lane: _Lane, count: int) -> None:
+    """Nothing is left to do about the first `count` records of the lane."""
+    while count:
+        share = lane.waiting[0]
+        settled = min(count, len(share.places) - share.acked)
+        share.acked += settled
+        count -= settled
+        if share.acked == len(share.places):
+            lane.waiting.popleft()
+        share.ticket.settle(settled)
 
 
 class KafkaOutlet:
@@ -116,7 +161,7 @@ class KafkaOutlet:
 
     async def publish(
         self,
-        records: Sequence[tuple[str, bytes | None, bytes | None]],
+        records: Sequence[_Sent],
         content_type: str | None = None,
     ) -> None:
         if not records:
@@ -124,26 +169,29 @@ class KafkaOutlet:
         if self._producer is None or self._closed:
             raise BrokerError(f"Kafka at {self._settings.where}: the outlet is not open")
         said = None if content_type is None else _headers(content_type)
-        ways = {
-            topic: (self._partitions(topic), said or self._headers[topic])
-            for topic in {topic for topic, _, _ in records}
-        }
         ticket = _Ticket(len(records))
-        now = int(time.time() * 1000)
-        lanes = self._lanes
-        for index, (topic, key, value) in enumerate(records):
-            count, headers = ways[topic]
+        timestamp = int(time.time() * 1000)
+        shares: dict[str, list[_Share | None]] = {}
+        for topic in {topic for topic, _, _ in records}:
+            shares[topic] = [None] * self._partitions(topic)
+        for place, (topic, key, _) in enumerate(records):
+            of_topic = shares[topic]
+            count = len(of_topic)
             if count == 1:
                 number = 0
             elif key is None:
                 number = random.randrange(count)
             else:
                 number = partition(key, count)
-            lane = lanes.get((topic, number))
-            if lane is None:
-                lane = self._lane(topic, number)
-            lane.waiting.append((ticket, index, key, value, now, headers))
-            lane.filled.set()
+            share = of_topic[number]
+            if share is None:
+                headers = said or self._headers[topic]
+                share = of_topic[number] = _Share(ticket, records, timestamp, headers)
+            share.places.append(place)
+        for topic, of_topic in shares.items():
+            for number, share in enumerate(of_topic):
+                if share is not None:
+                    self._put(topic, number, share)
         await ticket.done
         if ticket.refused:
             raise RecordsRefused(ticket.refused)
@@ -229,6 +277,13 @@ class KafkaOutlet:
 
     # Lanes
 
+    def _put(self, topic: str, number: int, share: _Share) -> None:
+        lane = self._lanes.get((topic, number))
+        if lane is None:
+            lane = self._lane(topic, number)
+        lane.waiting.append(share)
+        lane.filled.set()
+
     def _lane(self, topic: str, number: int) -> _Lane:
         lane = self._lanes[topic, number] = _Lane()
         lane.task = asyncio.create_task(
@@ -254,20 +309,14 @@ class KafkaOutlet:
             producer = self._producer
             assert producer is not None
             batch = producer.create_batch()
-            count = 0
-            for _, _, key, value, timestamp, headers in lane.waiting:
-                if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
-                    break
-                count += 1
-                if count == most:
-                    break
+            count = _fill(batch, lane.waiting, most)
             try:
                 await (await producer.send_batch(batch, topic, partition=number))
             except FOR_EVER as exc:
                 if count == 1:
-                    ticket, index, *_ = lane.waiting.popleft()
-                    ticket.refused[index] = f"topic {topic}: {exc}"
-                    ticket.settle(1)
+                    first = lane.waiting[0]
+                    first.ticket.refused[first.places[first.acked]] = f"topic {topic}: {exc}"
+                    _settle(lane, 1)
                     most = None
                 else:
                     most = count // 2
@@ -285,19 +334,11 @@ class KafkaOutlet:
     def _acked(self, lane: _Lane, count: int) -> None:
         self._back()
         self._acked_at = time.monotonic()
-        waiting = lane.waiting
-        ticket, owed = waiting[0][0], 0
-        for _ in range(count):
-            mine = waiting.popleft()[0]
-            if mine is not ticket:
-                ticket.settle(owed)
-                ticket, owed = mine, 0
-            owed += 1
-        ticket.settle(owed)
+        _settle(lane, count)
 
     def _abandon(self, lane: _Lane, why: str) -> None:
         while lane.waiting:
-            done = lane.waiting.popleft()[0].done
+            done = lane.waiting.popleft().ticket.done
             if not done.done():
                 done.set_exception(BrokerError(f"Kafka at {self._settings.where}: {why}"))
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING, Final
 
-_SEED = 0x9747B28C
-_M = 0x5BD1E995
-_MASK = 0xFFFFFFFF
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # a machine word, where this is compiled
+
+_SEED: Final = 0x9747B28C
+_M: Final = 0x5BD1E995
+_MASK: Final = 0xFFFFFFFF
 
 
 def murmur2(data: bytes) -> int:
@@ -16,14 +20,17 @@ def murmur2(data: bytes) -> int:
     published record is hashed.
     """
     length = len(data)
-    h = _SEED ^ length
-    for k in struct.unpack_from(f"<{length >> 2}I", data):
+    h: i64 = _SEED ^ length
+    k: i64
+    for word in struct.unpack_from(f"<{length >> 2}I", data):
+        k = word
         k = k * _M & _MASK
         k ^= k >> 24
         h = (h * _M & _MASK) ^ (k * _M & _MASK)
     rest = length & 3
     if rest:
-        h = (h ^ int.from_bytes(data[length - rest :], "little")) * _M & _MASK
+        k = int.from_bytes(data[length - rest :], "little")
+        h = (h ^ k) * _M & _MASK
     h ^= h >> 13
     h = h * _M & _MASK
     return h ^ h >> 15

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import KafkaError
 
 from ..base import Record
@@ -30,20 +32,33 @@ LEAVE_WITHIN = 3.0
 log = structlog.get_logger()
 
 
-def record(raw: ConsumerRecord) -> Record:
+def _record(tp: TopicPartition, raw: Any) -> Record:
+    """`raw` is what aiokafka's decoder makes."""
     content_type = None
     for name, value in raw.headers:
         if name == "content-type":
             content_type = value.decode("latin-1")
     return Record(
-        raw.topic,
-        raw.partition,
+        tp.topic,
+        tp.partition,
         raw.offset,
         raw.key,
         raw.value or b"",  # a tombstone
         content_type,
         raw.timestamp / 1000,
     )
+
+
+class _Fetched(OrderedDict[TopicPartition, Any]):
+    """What a client has fetched and not given out: it will be given as records of ours.
+
+    aiokafka would make records of its own, one by one as they are taken, and we ours of those.
+    """
+
+    def __setitem__(self, tp: TopicPartition, result: Any) -> None:
+        if isinstance(result, FetchResult):  # else an error
+            result._partition_records._consumer_record = _record
+        super().__setitem__(tp, result)
 
 
 def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
@@ -58,12 +73,19 @@ def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def wait_longer_when_idle(consumer: AIOKafkaConsumer) -> None:
-    """Of a consumer that was started.  aiokafka has one time for both; idle, an answer every
-    `FETCH_WAIT` costs more than everything else that the daemon does then.
+def adapt(consumer: AIOKafkaConsumer) -> None:
+    """Of a consumer that was started: it gives records of ours, and waits longer when idle.
+
+    aiokafka has one time to wait; idle, an answer every `FETCH_WAIT` costs more than everything
+    else that the daemon does then.
     """
     fetcher = consumer._fetcher
     assert {"_records", "_fetch_max_wait_ms"} <= vars(fetcher).keys(), "aiokafka changed"
+    assert hasattr(PartitionRecords, "_consumer_record"), "aiokafka changed"
+    fetched = _Fetched()
+    for tp, result in fetcher._records.items():
+        fetched[tp] = result
+    fetcher._records = fetched
     plan = fetcher._get_actions_per_node
     times = [round(wait * 1000) for wait in (IDLE_FETCH_WAIT, FETCH_WAIT)]
 

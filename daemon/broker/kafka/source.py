@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Place, Placed, Record, Released
 from .commits import Commits, thrown_out
-from .consumer import consumer_settings, leave, record, wait_longer_when_idle
+from .consumer import adapt, consumer_settings, leave
 from .instance import Instance
 from .members import Members
 from .settings import KafkaSettings
@@ -101,7 +101,7 @@ class KafkaSource:
         self._consumer = consumer
         try:
             await consumer.start()
-            wait_longer_when_idle(consumer)
+            adapt(consumer)
         except KafkaError as exc:
             await leave(consumer)
             self._consumer = None
@@ -251,9 +251,9 @@ class KafkaSource:
             )
         except KafkaError as exc:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
-        for tp, raws in got.items():
-            found.extend(map(record, raws))
-            self._reached[tp.topic, tp.partition] = raws[-1].offset + 1
+        for tp, records in got.items():
+            found += records
+            self._reached[tp.topic, tp.partition] = records[-1].offset + 1
 
     # Assignment
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ..base import BrokerError, Place, Record
-from .consumer import consumer_settings, leave, record, wait_longer_when_idle
+from .consumer import adapt, consumer_settings, leave
 from .settings import KafkaSettings
 from .topics import require
 
@@ -39,7 +39,7 @@ class KafkaTail:
         self._consumer = consumer
         try:
             await consumer.start()
-            wait_longer_when_idle(consumer)
+            adapt(consumer)
             first = await consumer.beginning_offsets(tps)
             ends = await consumer.end_offsets(tps)
         except KafkaError as exc:
@@ -62,9 +62,9 @@ class KafkaTail:
         except KafkaError as exc:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
         found: list[Record] = []
-        for tp, raws in got.items():
-            found.extend(map(record, raws))
-            self._next[tp] = raws[-1].offset + 1
+        for tp, records in got.items():
+            found += records
+            self._next[tp] = records[-1].offset + 1
         return found
 
     async def ends(self) -> dict[Place, int]:

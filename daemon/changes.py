@@ -54,11 +54,13 @@ class Changes:
         self.tells: dict[int, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
-        """Messages of which every part was answered now, or which ended before that."""
+        """Messages of which every part was answered now, or which ended before that; kept only where
+        other daemons have to be told.
+        """
         self.untold: dict[Any, int] = {}
         """How many submits these were, by account."""
-        self.receipts: list[tuple[Any, Any]] = []
-        """Connection and receipt of every report and inbound message to acknowledge."""
+        self.receipts: dict[Any, list[Any]] = {}
+        """Of every report and inbound message to acknowledge, by connection."""
         self.then: list[Callable[[], None]] = []
 
     def touch(self, message: Message) -> None:
@@ -81,6 +83,13 @@ class Changes:
         rows, account, mid = self.entries.carrier_ids, message.account, message.mid
         if account is not None:
             rows += [(account, key, mid, WITH_RECIPIENT) for key in keys]
+
+    def acknowledge(self, link: Any, receipts: Iterable[Any]) -> None:
+        """What has these came over this connection."""
+        if link in self.receipts:
+            self.receipts[link] += receipts
+        else:
+            self.receipts[link] = [*receipts]
 
     def event(self, topic: str, record: tuple[bytes | None, bytes]) -> None:
         self.entries.events.append((topic, record[0], record[1]))

@@ -6,6 +6,8 @@ it names has been answered, given up or taken back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 START_BITS = 40
@@ -27,16 +29,18 @@ class Claims:
         self._open[claim] = messages
         return claim
 
-    def release(self, claim: int) -> None:
-        """One message less."""
-        left = self._open.get(claim)
-        if left is None:
-            return
-        if left > 1:
-            self._open[claim] = left - 1
-        else:
-            del self._open[claim]
-            self._done.append(claim)
+    def release(self, claims: Iterable[int]) -> None:
+        """One message less, of each."""
+        open_ = self._open
+        for claim in claims:
+            left = open_.get(claim)
+            if left is None:
+                continue
+            if left > 1:
+                open_[claim] = left - 1
+            else:
+                del open_[claim]
+                self._done.append(claim)
 
     def done(self) -> list[int]:
         """Claims that may be dropped from the ledger, once."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -53,6 +52,8 @@ BEGUN = frozenset({State.WAITING, State.UNCERTAIN})
 ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
 TAKEN = frozenset({PartState.ANSWERED, PartState.DELIVERED, PartState.FAILED})
 """What the gateway has said yes to."""
+Gone = dict[int, Message]
+"""Messages that memory let go of together, by mid."""
 NOTHING = Entries()
 """Put where only the call afterwards is wanted."""
 
@@ -103,9 +104,10 @@ class Engine:
         self.of_link: dict[Link, Account] = {}
         self.open: dict[int, Message] = {}
         """Messages in memory, by mid."""
-        self._closing: dict[int, tuple[Message, int]] = {}
+        self._closing: dict[int, Gone] = {}
         """Messages that memory let go of and that a reader of the ledger may still see as they
-        were: their last row is on its way to the disk, or got there after the reader looked.
+        were: their last row is on its way to the disk, or got there after the reader looked.  Each
+        with all that it was let go of with.
         """
         self._batch = ledger.last_batch
         """The last batch of events that became durable."""
@@ -113,9 +115,8 @@ class Engine:
         self._owed: deque[tuple[int, Changes]] = deque()
         """Changes of which something waits until the broker has what came of them."""
         self._deferred: list[tuple[Account, Link, list[Event]]] = []
-        self._commits = 0
         self._reading = asyncio.Lock()
-        self._let_go: list[tuple[int, int]] = []
+        self._let_go: list[Gone] = []
         """Of those, what may be forgotten once nobody reads."""
         self.reports = Reports(self)
         self.loop = asyncio.get_running_loop()
@@ -295,7 +296,7 @@ class Engine:
         named: dict[str, Claim] = {}
         for link, message, _ in claimed:
             if message.claim:
-                self.claims.release(message.claim)
+                self.claims.release((message.claim,))
             message.claim = claim
             account = message.account or ""
             if account not in named:
@@ -391,15 +392,15 @@ class Engine:
         That may be on its way there still, when one of several parts was reported just now.
         """
         if message.state is State.ACCEPTED and message.out == 0:
-            self._closing[message.mid] = (message, self._commits)
-            self.ledger.put(NOTHING, partial(self._forget, [(message.mid, self._commits)]))
+            gone = self._closing[message.mid] = {message.mid: message}
+            self.ledger.put(NOTHING, partial(self._forget, gone))
             self.closed(message)
 
     def _leave(self, message: Message) -> None:
         """To the ledger; who is just reading there may have looked before the last row came."""
         if self._reading.locked():
-            self._closing[message.mid] = (message, self._commits)
-            self._let_go.append((message.mid, self._commits))
+            gone = self._closing[message.mid] = {message.mid: message}
+            self._let_go.append(gone)
         self.closed(message)
 
     def borrow(self, message: Message) -> None:
@@ -451,25 +452,10 @@ class Engine:
         self._batch = n
 
     def commit(self, c: Changes) -> None:
-        self._commits += 1
-        gone = []
-        every, horizon = self.homes.every, self.alarms.horizon
-        for m in c.touched.values():
-            if m.out == 0:
-                if m.claim:
-                    self.release(m)
-                if not (every or self.homes.mine(m.job)) and self.open.get(m.mid) is m:
-                    self.let_go(m)
-            # What waits is left to the queues, which read back all that they do not hold.
-            if m.final or (m.state not in WAITS and m.mid not in self.open):
-                self._closing[m.mid] = (m, self._commits)
-                gone.append((m.mid, self._commits))
-            if not m.final and m.wake is not None and m.wake <= horizon:
-                self.alarms.push(m.wake, m.mid)
-        if c.answered and self.teller is not None:
+        if c.touched:
+            self._touched(c)
+        if c.answered:
             self._note_untold(c)
-        if gone:
-            c.then.append(partial(self._forget, gone))
         c.entries.unclaims += self.claims.done()
         if not c:
             return
@@ -479,21 +465,45 @@ class Engine:
         else:
             self.ledger.put(entries, None)
 
+    def _touched(self, c: Changes) -> None:
+        """Let go of messages that are over, and of claims on those that are; note wake times."""
+        touched, open_ = c.touched, self.open
+        still = [m for m in touched.values() if m.out == 0]
+        self._release(still)
+        if not self.homes.every:
+            for m in still:
+                if not self.homes.mine(m.job) and open_.get(m.mid) is m:
+                    self.let_go(m)
+        # What waits is left to the queues, which read back all that they do not hold.
+        gone = {
+            mid: m
+            for mid, m in touched.items()
+            if m.final or (m.state not in WAITS and mid not in open_)
+        }
+        if gone:
+            self._closing.update(dict.fromkeys(gone, gone))
+            c.then.append(partial(self._forget, gone))
+        horizon = self.alarms.horizon
+        for mid, m in touched.items():
+            wake = m.wake
+            if wake is not None and wake <= horizon and not m.final:
+                self.alarms.push(wake, mid)
+
     def taken_back(self, message: Message, part: Part, c: Changes) -> None:
         """A claimed part that will not be written now, as the daemon stops."""
         message.take_back(part)
         self.settle.stays_in_doubt(message)
         c.touch(message)
 
-    def _forget(self, gone: Sequence[tuple[int, int]]) -> None:
-        """Messages, and the commit that each was closed with."""
+    def _forget(self, gone: Gone) -> None:
+        """Every reader of the ledger sees these as they are."""
         if self._reading.locked():
-            self._let_go += gone
+            self._let_go.append(gone)
             return
-        for mid, commit in gone:
-            closing = self._closing.get(mid)
-            if closing is not None and closing[1] == commit:
-                del self._closing[mid]
+        closing = self._closing
+        for mid in gone:
+            if closing.get(mid) is gone:  # else it was back in memory since, and let go of again
+                del closing[mid]
 
     def reading(self) -> Reading:
         """Around reading messages from the ledger and taking them into memory.
@@ -505,22 +515,30 @@ class Engine:
 
     def _read(self) -> None:
         let_go, self._let_go = self._let_go, []
-        self._forget(let_go)
+        for gone in let_go:
+            self._forget(gone)
 
     def held(self, mid: int) -> Message | None:
         """The message, where memory knows more of it than the ledger does."""
         message = self.open.get(mid)
-        if message is None and (closing := self._closing.get(mid)) is not None:
-            message = closing[0]
+        if message is None and (gone := self._closing.get(mid)) is not None:
+            message = gone[mid]
         return message
 
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""
-        if m.claim:
-            if m.claim > m.released:
-                m.released = m.claim
-            self.claims.release(m.claim)
-            m.claim = 0
+        self._release((m,))
+
+    def _release(self, messages: Iterable[Message]) -> None:
+        claims = []
+        for m in messages:
+            claim = m.claim
+            if claim:
+                if claim > m.released:
+                    m.released = claim
+                m.claim = 0
+                claims.append(claim)
+        self.claims.release(claims)
 
     def _durable(self, c: Changes) -> None:
         if c.safe:
@@ -547,8 +565,8 @@ class Engine:
 
     def _pay(self, c: Changes) -> None:
         """Do what waited for the broker to have these changes."""
-        if c.receipts:
-            self._acknowledge(c.receipts)
+        for link, receipts in c.receipts.items():
+            link.acknowledge(receipts)
         for account, submits in c.untold.items():
             account.untold.answers -= submits
             account.nudge()
@@ -568,13 +586,6 @@ class Engine:
             submits = 1 if len(parts) == 1 else sum(part.state in TAKEN for part in parts)
             account.untold.answers += submits
             c.untold[account] = c.untold.get(account, 0) + submits
-
-    def _acknowledge(self, receipts: Sequence[tuple[Link, Any]]) -> None:
-        by_link: dict[Link, list[Any]] = {}
-        for link, receipt in receipts:
-            by_link.setdefault(link, []).append(receipt)
-        for link, of_link in by_link.items():
-            link.acknowledge(of_link)
 
     def _claimed(self, claimed: Claimed) -> None:
         now = self.loop.time()

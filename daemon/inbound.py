@@ -79,7 +79,7 @@ class Inbound:
 
     def came(self, account: Account, link: Link, event: Received, c: Changes) -> None:
         """One message or part; acknowledged when what came of it is durable."""
-        c.receipts.append((link, event.receipt))
+        c.acknowledge(link, (event.receipt,))
         header = _header(event, account.protocol)
         at = self.wall()
         key = (account.name, folded(event.sender), event.to)

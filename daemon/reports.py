@@ -75,6 +75,7 @@ class Reports:
         """Reports of one read; those that memory cannot match are looked up in the ledger."""
         engine = self.engine
         unknown: list[tuple[Reported, str]] = []
+        receipts: list[Any] = []
         for event in events:
             to = folded(event.to)
             place = engine.correlate.find(account.name, event.keys, event.exact, to)
@@ -82,7 +83,9 @@ class Reports:
                 unknown.append((event, to))
                 continue
             self._meet(place, account.name, event, to, at, c)
-            c.receipts.append((link, event.receipt))
+            receipts.append(event.receipt)
+        if receipts:
+            c.acknowledge(link, receipts)
         if unknown:
             task = asyncio.create_task(self._look_up(account.name, link, unknown))
             self._lookups.add(task)
@@ -167,7 +170,7 @@ class Reports:
             if keep and engine.teller is not None:
                 self._owed.setdefault(early.where, []).append((link, event.receipt))
             else:
-                c.receipts.append((link, event.receipt))
+                c.acknowledge(link, (event.receipt,))
         engine.commit(c)
 
     def _meet(
@@ -253,7 +256,11 @@ class Reports:
     def _found(self, early: Early, c: Changes) -> None:
         """What was kept is about this or that message, or is given up."""
         c.entries.drops.append((KIND, _name(early)))
-        c.receipts += self._owed.pop(early.where, ())
+        self._acknowledge(early.where, c)
+
+    def _acknowledge(self, where: Where, c: Changes) -> None:
+        for link, receipt in self._owed.pop(where, ()):
+            c.acknowledge(link, (receipt,))
 
     def tick(self, at: float) -> None:
         """Guess for those that may stand for the one part in doubt; give up the old ones."""
@@ -275,7 +282,7 @@ class Reports:
                 engine.correlate.drop(early)
                 self._found(early, c)
         for where in [where for where in self._owed if not engine.correlate.keeps_any(where)]:
-            c.receipts += self._owed.pop(where)  # there were too many to keep
+            self._acknowledge(where, c)  # there were too many to keep
         engine.commit(c)
 
     def hand_over(self) -> None:
@@ -292,14 +299,13 @@ class Reports:
             early.passed = True
             event = _reported(early)
             c.entries.events.append(teller.orphan(early.account, event, early.to, early.at))
-            c.receipts += self._owed.pop(early.where, ())
+            self._acknowledge(early.where, c)
 
     def owe_nothing(self) -> None:
         """Nobody can be told: our disk has to do, for carriers do not wait as long."""
         c = Changes()
-        for receipts in self._owed.values():
-            c.receipts += receipts
-        self._owed.clear()
+        for where in list(self._owed):
+            self._acknowledge(where, c)
         self.engine.commit(c)
 
     async def look_again(self) -> None:

@@ -484,7 +484,8 @@ class Settle:
         m.state = ACCEPTED
         c.touch(m)
         c.safe.append(m)
-        c.answered.append(m)
+        if self.outcome is not None:
+            c.answered.append(m)
         for part in m.parts:
             part.wire = None
         if m.job.fields.report:
@@ -507,7 +508,7 @@ class Settle:
         """`meaning` is that of the code; None where it was delivered."""
         if m.final:
             return
-        if len(m.parts) > 1 and m.state is not ACCEPTED:
+        if self.outcome is not None and len(m.parts) > 1 and m.state is not ACCEPTED:
             c.answered.append(m)  # in part, perhaps: the others do not know
         m.state, m.code, m.stage = state, code, stage
         m.cause = "delivered" if meaning is None else meaning.cause

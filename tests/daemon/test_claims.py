@@ -16,10 +16,10 @@ def test_each_claim_is_done_with_its_last_message(sizes: list[int], random: obje
     random.shuffle(order)  # type: ignore[attr-defined]
     left = dict(numbers)
     for number in order:
-        claims.release(number)
+        claims.release([number])
         left[number] -= 1
         assert claims.done() == ([number] if not left[number] else [])
-    claims.release(order[0])
+    claims.release([order[0]])
     assert claims.done() == []
 
 

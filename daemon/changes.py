@@ -54,8 +54,8 @@ class Changes:
         self.tells: dict[int, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
-        """Messages of which every part was answered now, or which ended before that; kept only where
-        other daemons have to be told.
+        """Messages of which every part was answered now, or which ended before that, if there are
+        others to tell of it.
         """
         self.untold: dict[Any, int] = {}
         """How many submits these were, by account."""

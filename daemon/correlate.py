@@ -42,13 +42,13 @@ class Correlate:
 
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
-        self._parts: dict[tuple[str, bytes], Place] = {}
+        self.places: dict[tuple[str, bytes], Place] = {}
         """By account and key."""
-        self._members: dict[tuple[str, str], Listed] = {}
+        self.members: dict[tuple[str, str], Listed] = {}
         """By account and recipient, the newest of each."""
         self._kept: dict[Where, Early] = {}
         """In the order of coming."""
-        self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
+        self.early_ones: dict[tuple[str, bytes], dict[str, Early]] = {}
         """By every key, then by recipient: a list has one key for all."""
         self._early_to: dict[tuple[str, str], list[Early]] = {}
         """By account and recipient."""
@@ -62,9 +62,8 @@ class Correlate:
 
     def register(self, account: str, key: bytes, message: Message, part: Part) -> None:
         """`part` will be reported under `key`."""
-        self._parts[account, key] = (message, part)
-        if len(self._parts) + len(self._members) > MOST_RECENT:
-            self._let_go()
+        self.places[account, key] = (message, part)
+        self.trim()
 
     def register_member(
         self, account: str, keys: tuple[bytes, ...], message: Message, part: Part
@@ -73,42 +72,42 @@ class Correlate:
         the same and theirs.
         """
         where = (account, message.to)
-        before = self._members.get(where)
+        before = self.members.get(where)
         if before is not None and before.message is message and before.keys == keys:
             return
-        self._members[where] = Listed(message, part, keys, before)
-        if len(self._parts) + len(self._members) > MOST_RECENT:
-            self._let_go()
+        self.members[where] = Listed(message, part, keys, before)
+        self.trim()
 
-    def _let_go(self) -> None:
-        """Of the oldest part of those that there are more of."""
-        if len(self._parts) >= len(self._members):
-            self._evict(self._parts.pop(next(iter(self._parts)))[0])
-            return
-        member: Listed | None = self._members.pop(next(iter(self._members)))
-        while member is not None:
-            self._evict(member.message)
-            member = member.before
+    def trim(self) -> None:
+        """Let go of the oldest, where there are too many, of those that there are more of."""
+        while len(self.places) + len(self.members) > MOST_RECENT:
+            if len(self.places) >= len(self.members):
+                self._evict(self.places.pop(next(iter(self.places)))[0])
+                continue
+            member: Listed | None = self.members.pop(next(iter(self.members)))
+            while member is not None:
+                self._evict(member.message)
+                member = member.before
 
     def forget(self, account: str, key: bytes, part: Part) -> None:
         """The part's verdict is known; the ledger still knows the key."""
         where = (account, key)
-        place = self._parts.get(where)
+        place = self.places.get(where)
         if place is not None and place[1] is part:
-            del self._parts[where]
+            del self.places[where]
 
     def forget_member(self, account: str, message: Message) -> None:
         """As `forget`, whatever lists the message left in."""
         where = (account, message.to)
-        member = self._members.pop(where, None)
+        member = self.members.pop(where, None)
         others = []
         while member is not None:
             if member.message is not message:
                 others.append(member)
             member = member.before
         for other in reversed(others):
-            other.before = self._members.get(where)
-            self._members[where] = other
+            other.before = self.members.get(where)
+            self.members[where] = other
 
     # Reports
 
@@ -116,16 +115,16 @@ class Correlate:
         """The part in memory that a report is about; those past `exact` need the recipient."""
         if keys:
             first = keys[0]
-            if self._members:
-                member = self._members.get((account, to))
+            if self.members:
+                member = self.members.get((account, to))
                 if member is not None and first in member.keys:
                     return member.message, member.part  # as nearly all of lists are
-            if (place := self._parts.get((account, first))) and place[0].to == to:
+            if (place := self.places.get((account, first))) and place[0].to == to:
                 return place  # as nearly all others are
         for number, key in enumerate(keys):
-            place = self._parts.get((account, key))
+            place = self.places.get((account, key))
             if place is None or place[0].to != to:
-                member = self._members.get((account, to))
+                member = self.members.get((account, to))
                 while member is not None:
                     if key in member.keys:
                         return member.message, member.part
@@ -145,7 +144,7 @@ class Correlate:
             self.drop(before)
         self._kept[early.where] = early
         for key in early.keys:
-            self._early.setdefault((early.account, key), {})[early.to] = early
+            self.early_ones.setdefault((early.account, key), {})[early.to] = early
         self._early_to.setdefault(where, []).append(early)
         if not (early.counted and early.passed):
             self._young.append(early)
@@ -155,13 +154,13 @@ class Correlate:
     @property
     def has_early(self) -> bool:
         """Whether any report waits for its answer."""
-        return bool(self._early)
+        return bool(self.early_ones)
 
     def early(self, account: str, key: bytes, to: str, *, member: bool = False) -> Early | None:
         """The report that waited for this answer, if one did; of a `member` under its recipient."""
-        if not self._early:
+        if not self.early_ones:
             return None
-        found = self._early.get((account, key))
+        found = self.early_ones.get((account, key))
         if found is None:
             return None
         early = found.get(to)
@@ -185,11 +184,11 @@ class Correlate:
         if not same:
             del self._early_to[where]
         for key in early.keys:
-            found = self._early.get((early.account, key))
+            found = self.early_ones.get((early.account, key))
             if found is not None and found.get(early.to) is early:
                 del found[early.to]
                 if not found:
-                    del self._early[early.account, key]
+                    del self.early_ones[early.account, key]
 
     def keeps(self, early: Early) -> bool:
         """Whether it still waits."""

@@ -44,6 +44,7 @@ from .reports import Reports
 from .settle import Settle
 from .stops import STOPPED, Stops, unwritten
 from .tally import Tally
+from .usual import Usual
 
 log = structlog.get_logger()
 
@@ -118,6 +119,7 @@ class Engine:
         self._reading = asyncio.Lock()
         self._let_go: list[Gone] = []
         """Of those, what may be forgotten once nobody reads."""
+        self.usual = Usual(settle, correlate, homes, self.open)
         self.reports = Reports(self)
         self.loop = asyncio.get_running_loop()
 
@@ -650,20 +652,21 @@ class Engine:
     ) -> None:
         """Answers of one read between which nothing but reports came."""
         name, protocol = account.name, account.protocol
-        settled, correlate = self.settle.accepted, self.correlate
-        early_waits = correlate.has_early
         wrote_at = [event.tag.at for event in events]
         link.took(wrote_at)
         if link.window.answered_all(wrote_at, now) and account.slowed(now):
             self._stays_slow(account, link)
-        times: list[float] = []
-        for event in events:
+        times = [now - event.tag.at for event in events if type(event.tag) is not ListWrite]
+        self.tally.submits[name, link.label, "ok"] += len(times)
+        if link.answers is not None:
+            link.answers.observe_all(times)
+        correlate = self.correlate
+        for event in self.usual.answered(name, events, at, c):
             write, carrier_id = event.tag, event.carrier_id
             if type(write) is ListWrite:
                 self._list_accepted(account, link, event, now, at, c)
                 continue
-            times.append(now - write.at)
-            settled(write, carrier_id, at, c)
+            self.settle.accepted(write, carrier_id, at, c)
             if not carrier_id:
                 # SMPP: a yes without an id.  Its report can only be guessed.
                 continue
@@ -671,11 +674,8 @@ class Engine:
             key = ids.key(protocol, carrier_id)
             if not message.final:
                 correlate.register(name, key, message, write.part)
-            if early_waits and (early := correlate.early(name, key, message.to)) is not None:
+            if (early := correlate.early(name, key, message.to)) is not None:
                 self.reports.matched(message, write.part, early, at, c)
-        self.tally.submits[name, link.label, "ok"] += len(times)
-        if link.answers is not None:
-            link.answers.observe_all(times)
 
     def _list_accepted(
         self, account: Account, link: Link, event: Accepted, now: float, at: float, c: Changes

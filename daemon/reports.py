@@ -31,6 +31,7 @@ from .numbers.normalise import folded
 from .recall import revive_all
 from .settle import Settle
 from .tally import Tally
+from .usual import Usual
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Memory(Protocol):
     tally: Tally
     homes: Homes
     teller: Teller | None
+    usual: Usual
 
     def reading(self) -> AbstractAsyncContextManager[None]: ...
     def held(self, mid: int) -> Message | None: ...
@@ -76,7 +78,7 @@ class Reports:
         engine = self.engine
         unknown: list[tuple[Reported, str]] = []
         receipts: list[Any] = []
-        for event in events:
+        for event in engine.usual.reported(account.name, link, events, at, c):
             to = folded(event.to)
             place = engine.correlate.find(account.name, event.keys, event.exact, to)
             if place is None:

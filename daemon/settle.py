@@ -162,7 +162,9 @@ class Settle:
                 c.member_keys(m, write.keys)
         elif carrier_id:
             c.carrier_id(m, part.number, protocol, carrier_id)
-        self._step(m, Step(wall, "answered", part.number, write.attempt, write.node, _ok(protocol)))
+        self._step(
+            m, Step(wall, "answered", part.number, write.attempt, write.node, said_yes(protocol))
+        )
         if m.final:
             return
         if part.state in (WRITTEN, IN_DOUBT, UNSENT):
@@ -253,7 +255,7 @@ class Settle:
         m.stage, m.code = "submit", None
         self.hold_from(m, wall)
         c.touch(m)
-        self._tell(m, c)
+        self.tell((m,), c)
 
     def hold_from(self, m: Message, wall: float) -> None:
         """Wait for a report from now on (also after a restart)."""
@@ -480,7 +482,7 @@ class Settle:
     def _accept(self, m: Message, wall: float, c: Changes) -> None:
         m.answered = wall
         m.stage = "submit"
-        m.code = _ok(self._protocol(m)) if m.account is not None else None
+        m.code = said_yes(self._protocol(m)) if m.account is not None else None
         m.state = ACCEPTED
         c.touch(m)
         c.safe.append(m)
@@ -493,7 +495,7 @@ class Settle:
         else:
             m.final, m.wake = True, None
             self.closed(m)
-        self._tell(m, c)
+        self.tell((m,), c)
 
     def _finish(
         self,
@@ -516,8 +518,9 @@ class Settle:
             self._step(m, Step(wall, state.word, None, None, None, code))
             self._shown(m, c)
         self._close(m, c)
-        self._tell(m, c)
-        self.tally.finished(m, wall)
+        self.tell((m,), c)
+        if m.account is not None and stage == "report" and state is not EXPIRED:
+            self.tally.finished(m.account, (m,), wall)
         if meaning is not None:
             self.tally.failed(m, meaning.fault, wall)
 
@@ -538,12 +541,14 @@ class Settle:
         c.safe.append(m)
         self.closed(m)
 
-    def _tell(self, m: Message, c: Changes) -> None:
-        """Of a message that was touched."""
+    def tell(self, messages: Sequence[Message], c: Changes) -> None:
+        """Say of these messages in which states they are now."""
+        mids = [m.mid for m in messages]
+        c.touched.update(zip(mids, messages, strict=True))
+        c.reports.update(dict.fromkeys(mids, self._report))
         if self.outcome is not None:
-            c.tells[m.mid] = self.outcome
-        self.tally.entered(m)
-        c.reports[m.mid] = self._report
+            c.tells.update(dict.fromkeys(mids, self.outcome))
+        self.tally.entered(messages)
 
     def _report(self, m: Message) -> Event:
         key, value = self.records.report(m)
@@ -591,6 +596,6 @@ def _better(told: Part, known: Part) -> bool:
     return _KNOWN.get(told.state, 0) > _KNOWN.get(known.state, 0)
 
 
-def _ok(protocol: str) -> str:
+def said_yes(protocol: str) -> str:
     """The result of an answer that says yes, in the contract's spelling."""
     return "0x00000000" if protocol == "smpp" else "0"

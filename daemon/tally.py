@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
-from .model import EXPIRED, Message, State
+from .model import Message, State
 
 SECONDS = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
@@ -126,14 +126,15 @@ class Tally:
         self.loop_late = Histogram()
         """How much later than it had asked for the ticker was woken."""
 
-    def entered(self, m: Message) -> None:
-        """The message entered its state."""
-        self.messages[m.carrier, m.account, m.state] += 1
+    def entered(self, messages: Sequence[Message]) -> None:
+        """The messages entered their states."""
+        counts = self.messages
+        for m in messages:
+            counts[m.carrier, m.account, m.state] += 1
 
-    def finished(self, m: Message, wall: float) -> None:
-        """The message has its verdict; a report gave it, or the end of waiting for one."""
-        if m.account is not None and m.stage == "report" and m.state is not EXPIRED:
-            self.delivery[m.account].observe(wall - m.job.produced)
+    def finished(self, account: str, messages: Sequence[Message], wall: float) -> None:
+        """Reports gave these their verdicts."""
+        self.delivery[account].observe_all([wall - m.job.produced for m in messages])
 
     def failed(self, m: Message, fault: str, wall: float) -> None:
         """The message has ended, and was not delivered; `fault` is the code table's."""

@@ -29,11 +29,16 @@ _HEX = re.compile(rb"[0-9a-f]{1,16}")
 
 def key(protocol: str, carrier_id: bytes) -> bytes:
     """The matching key of an id as the session gave it."""
+    return keys(protocol, [carrier_id])[0]
+
+
+def keys(protocol: str, carrier_ids: list[bytes]) -> list[bytes]:
+    """The matching key of each."""
     if protocol == "sgip":
-        return carrier_id[4:12]
+        return [carrier_id[4:12] for carrier_id in carrier_ids]
     if protocol == "smpp":
-        return carrier_id.lower().lstrip(b"0") or b"0"
-    return carrier_id
+        return [carrier_id.lower().lstrip(b"0") or b"0" for carrier_id in carrier_ids]
+    return carrier_ids
 
 
 def list_keys(protocol: str, carrier_id: bytes, places: Iterable[int]) -> list[tuple[bytes, ...]]:

@@ -1,0 +1,207 @@
+"""What is settled in groups ends as if each had been settled alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from daemon import account as accounts
+from daemon.model import Write
+from daemon.usual import Usual
+from protocols.events import Accepted, Event, Fate, Rejected, Reported, Unanswered
+from protocols.part import Part as WirePart
+
+from .conftest import MakeDesk
+from .desk import Desk, Peer, Terms, Wire, configured, stand_still
+from .test_sgip import EXTRA
+
+PROTOCOLS = ("cmpp", "smgp", "sgip", "smpp")
+LONG = "字" * 130  # two parts
+VERDICTS = ((Fate.DELIVERED, "DELIVRD"), (Fate.FAILED, "UNDELIV"), (Fate.INTERMEDIATE, "ENROUTE"))
+
+
+class Gateway:
+    """Answers by chance, but the same to the same."""
+
+    def __init__(self, peer: Peer, protocol: str, seed: int) -> None:
+        self.peer, self.protocol, self.seed = peer, protocol, seed
+        self.receipts: list[Any] = []
+        self.given: Counter[tuple[str, int]] = Counter()
+        peer.wire._acknowledge = self.receipts.append  # type: ignore[method-assign]
+        if protocol == "sgip":
+            peer.wire._submit = self.submit  # type: ignore[assignment, method-assign]
+
+    def submit(self, tag: Write, part: WirePart, now: float) -> bytes:
+        """As a session whose reports quote what is known at the write."""
+        Wire._submit(self.peer.wire, tag, part, now)
+        return self.carrier_id(part)
+
+    def carrier_id(self, part: WirePart) -> bytes:
+        self.given[part.to, part.number] += 1
+        own = int(part.to[-4:]) * 1000 + part.number * 100 + self.given[part.to, part.number]
+        if self.protocol == "smpp":
+            return b"00A%x" % own
+        return own.to_bytes({"cmpp": 8, "smgp": 10, "sgip": 12}[self.protocol])
+
+    def reported(self, key: bytes, part: WirePart, dice: Random) -> Reported:
+        failed = 1 if part.total == 1 else 0  # a report for what ended otherwise may find nobody
+        fate, code = dice.choices(VERDICTS, (8, failed, 1))[0]
+        to = dice.choice((part.to, "86" + part.to))
+        return Reported((key,), 1, fate, code, to, (to, len(self.receipts)))
+
+    def hears(self, sequence: int, part: WirePart, write: Write) -> tuple[list[Event], list[Event]]:
+        """What it says of a submit in the first read, and in the second."""
+        dice = Random(f"{self.seed} {part.to} {part.number} {write.attempt} {write.part.tries}")
+        tag = self.peer.wire.answers(sequence, self.peer.now)
+        own = write.carrier_id or self.carrier_id(part)
+        key = own[4:] if self.protocol == "sgip" else own.lstrip(b"0").lower()
+        if self.protocol in ("cmpp", "smgp"):
+            key = own
+        if dice.random() < 0.05 and self.protocol == "smpp":
+            own = b""
+        said = self.reported(key, part, dice)
+        answer = Accepted(tag, own)
+        # Parts of one message may leave in one turn or in two: chance has no say in their verdict.
+        kinds = 8 if part.total == 1 else 4
+        kind = dice.choices(range(kinds), (8, 4, 2, 1, 1, 1, 1, 1)[:kinds])[0]
+        if kind == 0:
+            return [answer, said], []
+        if kind == 1:
+            return [answer], [said]
+        if kind == 2:
+            return [said], [answer]
+        if kind == 3:
+            return [answer], [said, self.reported(key, part, dice)]
+        if kind == 4:
+            return [Rejected(tag, 8, "8", throttled=True)], []
+        if kind == 5:
+            return [Rejected(tag, 9, "9", throttled=False)], []
+        if kind == 6:
+            return [Unanswered(tag)], [said] if dice.random() < 0.5 else []
+        return [Unanswered(tag)], [answer, said]
+
+
+async def ended(desk: Desk, protocol: str, seed: int) -> dict[str, Any]:
+    """What is known in the end of messages of all kinds, to which all kinds of things happened."""
+    peer = desk.peer()
+    gateway = Gateway(peer, protocol, seed)
+    chance = Random(seed)
+    jobs = [
+        {
+            "id": f"j{number}",
+            "to": [
+                f"139{seed:04}{number * 10 + index:04}" for index in range(chance.choice((1, 3)))
+            ],
+            "text": chance.choice(("hello", "hello", "hello", LONG)),
+            "report": chance.random() < 0.9,
+        }
+        for number in range(24)
+    ]
+    await desk.take(*jobs)
+    assert len(desk.app.engine.open) > 24, "all were taken"
+    for _ in range(12):
+        submits = await desk.written(peer, most=0.05)
+        submits.sort(key=lambda each: (each[1].to, each[1].number))
+        reads: tuple[list[Event], list[Event]] = ([], [])
+        for submit in submits:
+            for read, heard in zip(reads, gateway.hears(*submit), strict=True):
+                read += [
+                    event
+                    for event in heard
+                    if submit[1].wants_report or type(event) is not Reported
+                ]
+        for read in reads:
+            peer.link.doubtful = False
+            peer.says(*read)
+            await desk.settle()
+        for account in desk.app.accounts.values():
+            account.nudge()
+        await desk.pass_(4.0)
+    await desk.pass_(300_000.0)
+    found = desk.app.ledger._db.execute(
+        "select mid, account, state, final, wake, life from message order by mid"
+    ).fetchall()
+    rows = []
+    for *row, life in found:
+        fields = msgspec.msgpack.decode(life)
+        fields[14].sort(key=repr)  # reports that are looked up come in any order
+        del fields[2], fields[3:5]  # references and claims say in which order it was dealt out
+        rows.append(timeless([*row, fields]))
+    keys = "select account, key, mid, part from carrier_id order by mid, key, part"
+    tally = desk.app.tally
+    messages = [f"{job['id']}/{index}" for job in jobs for index in range(len(job["to"]))]
+    assert desk.app.engine.open == desk.app.engine._closing == {}
+    assert desk.app.offsets.held == 0
+    return {
+        "rows": rows,
+        "told": {message: timeless(desk.of(message)) for message in messages},
+        "keys": desk.app.ledger._db.execute(keys).fetchall(),
+        "receipts": sorted(gateway.receipts),
+        "places": sorted(desk.app.correlate.places),
+        "states": dict(tally.messages),
+        "submits": dict(tally.submits),
+        "failures": dict(tally.failures),
+        "lates": dict(tally.lates),
+        "unmatched": dict(tally.unmatched),
+        "delivered": tally.delivery["a"].count,
+        "answers": tally.answer["a", "n1"].count,
+    }
+
+
+def timeless(found: Any) -> Any:
+    """Without points in time: what has to go again may do so in this turn or the next."""
+    if isinstance(found, list):
+        return [timeless(each) for each in found]
+    if isinstance(found, dict):
+        return {name: timeless(each) for name, each in found.items() if name != "times"}
+    return bool(found) if isinstance(found, float) else found
+
+
+@asynccontextmanager
+async def opened(state: Path, protocol: str, patch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    extra = EXTRA if protocol == "sgip" else ""
+    terms = Terms(protocol=protocol, rate=100_000, window=400, extra=extra)
+    desk = Desk(state, configured(terms))
+    stand_still(patch, desk)
+    await desk.start()
+    try:
+        yield desk
+    finally:
+        await desk.close()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("seed", range(3))
+async def test_messages_settled_in_groups_end_as_they_would_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, seed: int
+) -> None:
+    monkeypatch.setattr(accounts.random, "uniform", lambda low, high: 0.0)
+    async with opened(tmp_path / "groups", protocol, monkeypatch) as desk:
+        groups = await ended(desk, protocol, seed)
+    monkeypatch.setattr(Usual, "answered", lambda self, account, events, at, c: events)
+    monkeypatch.setattr(Usual, "reported", lambda self, account, link, events, at, c: events)
+    async with opened(tmp_path / "alone", protocol, monkeypatch) as desk:
+        alone = await ended(desk, protocol, seed)
+    for what, found in groups.items():
+        assert found == alone[what], what
+
+
+async def test_what_is_taken_and_never_reported_ends_when_its_time_is_over(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(extra="report_within = 60"))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, _, _)] = await desk.written(peer)
+    peer.accepts(sequence)
+    await desk.pass_(59.0)
+    assert desk.states("j/0") == ["accepted"]
+    await desk.pass_(1.0)
+    assert desk.states("j/0") == ["accepted", "expired"]

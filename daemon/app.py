@@ -17,6 +17,7 @@ from protocols.events import Event, Received
 from protocols.session import Clock
 
 from .account import Account
+from .admission import Admission
 from .alarms import Alarms
 from .broker import broker as broker_of
 from .broker import topics as topics_of
@@ -212,13 +213,19 @@ class App:
             tally=self.tally,
             wall=wall,
         )
-        self.intake = Intake(
-            source=self.source,
+        self.admission = Admission(
             engine=self.engine,
             router=self.router,
             plan=Plan(config.routes.prefixes),
             tally=self.tally,
             parking=self.parking,
+        )
+        self.intake = Intake(
+            source=self.source,
+            engine=self.engine,
+            router=self.router,
+            admission=self.admission,
+            tally=self.tally,
             dead_topic=topics.dead,
             later_topics=topics.jobs[1:],
             seq=self.ledger.last_seq() + 1,
@@ -597,7 +604,7 @@ class App:
         self.correlate.doubt(message, part, comes)
 
     def _unheld(self, message: Message) -> None:
-        self.intake.unhold(message)
+        self.admission.unhold(message)
 
     def _patience(self, message: Message) -> float:
         return self.router.patience(message)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from protocols.text.split import bill_units, with_signature
 
 from . import jobs
+from .admission import Admission
 from .broker.base import Record, Source
 from .changes import Changes
 from .clock import wall
@@ -25,15 +27,8 @@ from .jobs import Job as JobFields
 from .jobs import JobError
 from .ledger.rows import JobRow, Known, MessageRow
 from .model import INDEX_BITS, UNSAFE, Job, Message, State, is_parked
-from .numbers.normalise import normalise
-from .numbers.plan import Plan
-from .offsets import Run
-from .parking import Parking
-from .prepare import Refusal, fits
-from .queues import RouteQueue
 from .recovery import durable, send_rest
 from .router import Router
-from .stops import STOPPED
 from .tally import Tally
 
 log = structlog.get_logger()
@@ -54,6 +49,10 @@ LATELY = 1.0
 """Seconds."""
 
 
+Sound = tuple[Record, JobFields, bytes, bytes]
+"""A record that is a job, the job, its digest, and how the ledger keeps it."""
+
+
 class Intake:
     """`seq` is the number of the next job; `later_topics` are all jobs topics but the first."""
 
@@ -63,9 +62,8 @@ class Intake:
         source: Source,
         engine: Engine,
         router: Router,
-        plan: Plan,
+        admission: Admission,
         tally: Tally,
-        parking: Parking,
         dead_topic: str,
         later_topics: Sequence[str],
         seq: int,
@@ -73,9 +71,8 @@ class Intake:
         self.source = source
         self.engine = engine
         self.router = router
-        self.plan = plan
+        self.admission = admission
         self.tally = tally
-        self.parking = parking
         self.dead_topic = dead_topic
         self.stopping = False
         self.ready = asyncio.Event()
@@ -170,42 +167,22 @@ class Intake:
         generation = homes.generation
         await self.ready.wait()
         at = wall()
-        read = [self._read(record, at) for record in records]
-        ids = [fields.id for fields, _, _ in read if not isinstance(fields, JobError)]
-        seen: dict[str, tuple[int, bytes]] = {}
-        if ids:
-            known_ids = await self.engine.ledger.known(ids, _given(records))
-            for job, known in known_ids.items():
-                seen[job] = (_number(known), known.digest)
+        sound, refused = _read(records, at)
+        ids = [fields.id for _, fields, _, _ in sound]
+        ledger = self.engine.ledger
+        put = ledger.jobs_put
+        known = await ledger.known(ids, _given(records))
         if homes.generation != generation:
             return  # these will be given again, to us or to another
         c = Changes()
-        messages: list[Message] = []
         unsure: dict[int, _Again] = {}
-        run = Run(self.engine.offsets)
-        # One pass in the order of the records: offsets are held in that order.
-        for record, (fields, digest, body) in zip(records, read, strict=True):
-            if isinstance(fields, JobError):
-                run.hold()
-                self._dead(record, fields, c)
-            elif (before := seen.get(fields.id) or self._told(fields.id)) is None:
-                seq = self.next_seq()
-                seen[fields.id] = (seq, digest)
-                messages += self._fresh(record, fields, digest, body, seq, at, run, c)
-            else:
-                run.hold()
-                if before[1] != digest:
-                    error = JobError("id", f"{fields.id!r} was used before, with other content")
-                    self._dead(record, error, c)
-                else:
-                    self._repeat(record, fields, digest, before[0], unsure, c)
-        run.hold()
+        if refused or known or len(set(ids)) < len(ids) or ledger.jobs_put != put:
+            messages = self._sort_out(records, sound, refused, known, at, unsure, c)
+        else:
+            messages = self._fresh(sound, at, c)
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
-        accounts: set[str] = set()
-        doors: dict[str, _Door] = {}
-        for message in messages:
-            self._admit(message, at, c, accounts, doors)
+        accounts = self.admission.admit(messages, at, c)
         self.engine.commit(c)
         now = asyncio.get_running_loop().time()
         for name in accounts:
@@ -214,19 +191,47 @@ class Intake:
         if unsure:
             await self._ascertain(unsure, at)
 
+    def _sort_out(
+        self,
+        records: Sequence[Record],
+        sound: Sequence[Sound],
+        refused: Mapping[int, JobError],
+        known: Mapping[str, Known],
+        at: float,
+        unsure: dict[int, _Again],
+        c: Changes,
+    ) -> list[Message]:
+        """Not all of the records are new jobs; the messages of those that are."""
+        seen = {name: (_number(job), job.digest) for name, job in known.items()}
+        messages: list[Message] = []
+        fresh: list[Sound] = []
+        following = iter(sound)
+        # One pass in the order of the records: offsets are held in that order.
+        for place, record in enumerate(records):
+            if (error := refused.get(place)) is not None:
+                messages += self._fresh(fresh, at, c)
+                fresh = []
+                self._dead(record, error, c)
+                continue
+            _, fields, digest, _ = job = next(following)
+            before = seen.get(fields.id) or self._told(fields.id)
+            if before is None:
+                seen[fields.id] = (self._seq + len(fresh), digest)
+                fresh.append(job)
+                continue
+            messages += self._fresh(fresh, at, c)
+            fresh = []
+            if before[1] != digest:
+                error = JobError("id", f"{fields.id!r} was used before, with other content")
+                self._dead(record, error, c)
+            else:
+                self._repeat(record, fields, digest, before[0], unsure, c)
+        return messages + self._fresh(fresh, at, c)
+
     def _told(self, job: str) -> tuple[int, bytes] | None:
         """What another daemon told of the job while the ledger was asked."""
         known = self.engine.ledger.recent(job)
         return None if known is None else (_number(known), known.digest)
-
-    def _read(self, record: Record, at: float) -> tuple[JobFields | JobError, bytes, bytes]:
-        """The job, its digest, and how the ledger keeps it."""
-        try:
-            fields = jobs.decode(record.value, record.content_type, at)
-        except JobError as exc:
-            return exc, b"", b""
-        body = jobs.pack(fields)
-        return fields, jobs.digest(fields, body), body
 
     def _dead(self, record: Record, error: JobError, c: Changes) -> None:
         self.tally.jobs[record.topic, "dead"] += 1
@@ -243,32 +248,44 @@ class Intake:
         self.engine.offsets.hold(*place, self._dead_seq, (mid,))
         return mid
 
-    def _fresh(
-        self,
-        record: Record,
-        fields: JobFields,
-        digest: bytes,
-        body: bytes,
-        seq: int,
-        at: float,
-        run: Run,
-        c: Changes,
-    ) -> list[Message]:
-        topic, partition, offset = place = (record.topic, record.partition, record.offset)
-        produced = record.timestamp
-        units = bill_units(with_signature(fields.text, fields.signature))
-        job = Job(seq, fields, produced, at, place, units, digest)
-        c.entries.jobs.append(
-            (seq, fields.id, digest, topic, partition, offset, produced, at, body)
-        )
-        self.tally.jobs[topic, "taken"] += 1
-        messages = self._messages(job)
-        if len(messages) == 1:
-            run.add(topic, partition, offset, seq)
-        else:
-            run.hold()
-            self.engine.offsets.hold(topic, partition, offset, seq, [m.mid for m in messages])
+    def _fresh(self, sound: Sequence[Sound], at: float, c: Changes) -> list[Message]:
+        """New jobs, in the order of their records; returns their messages."""
+        seq = self._seq
+        self._seq += len(sound)
+        jobs, admission = c.entries.jobs, self.admission
+        messages: list[Message] = []
+        # Records that follow one another, of jobs with one message each, are held together.
+        run, count, follows = ("", 0), 0, 0
+        for record, fields, digest, body in sound:
+            topic, partition, offset = place = (record.topic, record.partition, record.offset)
+            produced = record.timestamp
+            units = bill_units(with_signature(fields.text, fields.signature))
+            job = Job(seq, fields, produced, at, place, units, digest)
+            jobs.append((seq, fields.id, digest, topic, partition, offset, produced, at, body))
+            to = fields.to
+            if len(to) > 1 or offset != follows or (topic, partition) != run:
+                self._hold_run(run, follows, seq, count)
+                run, count = (topic, partition), 0
+            follows = offset + 1
+            seq += 1
+            if len(to) == 1:
+                count += 1
+                messages.append(admission.message(job, 0, to[0]))
+            else:
+                of_job = admission.messages(job)
+                messages += of_job
+                mids = [message.mid for message in of_job]
+                self.engine.offsets.hold(topic, partition, offset, job.seq, mids)
+                self.tally.jobs[topic, "taken"] += 1
+        self._hold_run(run, follows, seq, count)
         return messages
+
+    def _hold_run(self, place: tuple[str, int], offset: int, seq: int, count: int) -> None:
+        """So many records in front of `offset`, of jobs in front of `seq`."""
+        if count:
+            topic, partition = place
+            self.engine.offsets.hold_run(topic, partition, offset - count, seq - count, count)
+            self.tally.jobs[topic, "taken"] += count
 
     def _repeat(
         self,
@@ -295,115 +312,6 @@ class Intake:
         first = seq << INDEX_BITS
         offsets.hold(*place, seq, range(first, first + len(fields.to)))
 
-    def _messages(self, job: Job) -> list[Message]:
-        """One for each recipient; a number that cannot be sent to has its code already."""
-        to = job.fields.to
-        if len(to) == 1:
-            return [self._message(job, 0, to[0])]
-        found = []
-        numbers: set[str] = set()
-        for index, raw in enumerate(to):
-            message = self._message(job, index, raw)
-            if message.code is None:
-                if message.to in numbers:
-                    message.code = "LOCAL:DUPLICATE"
-                numbers.add(message.to)
-            found.append(message)
-        return found
-
-    def _message(self, job: Job, index: int, raw: str) -> Message:
-        number = normalise(raw)
-        lane = job.fields.priority
-        if isinstance(number, str):
-            return Message(job, index, number, self.plan.carrier(number), lane)
-        message = Message(job, index, raw, None, lane)
-        message.code = number.value
-        return message
-
-    def _admit(
-        self, m: Message, at: float, c: Changes, accounts: set[str], doors: dict[str, _Door]
-    ) -> None:
-        """To its route, or to its end; `doors` has what was found of routes for this batch."""
-        engine = self.engine
-        engine.open[m.mid] = m
-        c.touch(m)
-        code = m.code or self._routed(m)
-        if code is not None:
-            engine.settle.refused(m, code, at, c)
-            return
-        door = doors.get(m.route)
-        if door is None:
-            door = doors[m.route] = self._door(m, at)
-        queue = door.queue
-        fields = m.job.fields
-        if engine.stops.any and engine.stops.cover(m):
-            engine.settle.refused(m, STOPPED, at, c)
-            return
-        if fields.expires_at is not None and engine.settle.gone(m, at):
-            engine.settle.expired(m, "LOCAL:QUEUE_EXPIRED", at, c)
-            return
-        not_before = fields.not_before
-        if not_before is not None and not_before > at:
-            m.state = State.HELD
-            expires = fields.expires_at
-            m.wake = not_before if expires is None else min(not_before, expires)
-            queue.held += 1
-            if self.parking.far(m, at):
-                self.parking.hold(m, c)
-            del engine.open[m.mid]
-            return
-        m.wake = engine.settle.waiting_until(m, door.patience)
-        if door.parks:
-            self.parking.park(m, queue, c)
-            del engine.open[m.mid]
-            return
-        if not queue.offer(m):
-            del engine.open[m.mid]
-        if door.serving is not None:
-            accounts.add(door.serving)
-
-    def _door(self, m: Message, at: float) -> _Door:
-        router = self.router
-        queue = router.queues[m.route]
-        parks = self.parking.takes(queue, at)
-        return _Door(queue, router.patience(m), parks, router.serving.get(m.route))
-
-    def _routed(self, m: Message) -> str | None:
-        """Set the route; returns a LOCAL code when there is none."""
-        fields = m.job.fields
-        if m.carrier is None:
-            self.tally.unknown_prefix += 1
-        queue = self.router.choose(m.carrier, fields.account)
-        if queue is None:
-            return "LOCAL:ACCOUNT"
-        m.route = queue.name
-        if not queue.accounts:
-            return "LOCAL:NO_ROUTE"
-        if not fields.ext:
-            return None  # an access number alone fits
-        try:
-            fits(m, self.router.accounts[self.router.first(queue)].settings)
-        except Refusal as exc:
-            return exc.code
-        return None
-
-    def unhold(self, m: Message) -> None:
-        """Its `not_before` has come."""
-        queue = self.router.queues.get(m.route)
-        if queue is not None:
-            queue.held = max(0, queue.held - 1)
-        if queue is None or not queue.accounts:
-            # Its account was taken out of the configuration meanwhile.
-            code = "LOCAL:ACCOUNT" if m.job.fields.account is not None else "LOCAL:NO_ROUTE"
-            self.engine.refuse(m, code)
-            return
-        if not queue.admit(m):
-            self.engine.open.pop(m.mid, None)
-            return
-        serving = self.router.serving.get(m.route)
-        if serving is not None:
-            self.router.accounts[serving].nudge()
-
     def _stored(self, messages: Sequence[Message]) -> None:
         self.engine.offsets.release([message.mid for message in messages])
 
@@ -422,8 +330,6 @@ class Intake:
         ]
         await durable(engine.ledger)
         c = Changes()
-        accounts: set[str] = set()
-        doors: dict[str, _Door] = {}
         fresh: list[Message] = []
         async with engine.reading():
             rows = await engine.ledger.load(mids)
@@ -435,8 +341,8 @@ class Intake:
                 job = jobs_there.get(seq)
                 if job is not None and _from(again.record, job):
                     fresh += self._complete(seq, again, job, there, c)
-        for message in fresh:
-            self._admit(message, at, c, accounts, doors)
+        fresh.sort(key=attrgetter("mid"))
+        accounts = self.admission.admit(fresh, at, c, new=False)
         made = {message.mid for message in fresh}
         safe = [mid for mid in mids if mid not in made]
         if not engine.stored_is_safe:
@@ -464,7 +370,7 @@ class Intake:
         )
         at = wall()
         fresh = []
-        for message in self._messages(job):
+        for message in self.admission.messages(job):
             known = self.engine.held(message.mid)
             if known is None:
                 if message.mid not in there:
@@ -478,16 +384,19 @@ class Intake:
         return fresh
 
 
-class _Door(NamedTuple):
-    """What all messages of a batch that take one route meet there."""
-
-    queue: RouteQueue
-    patience: float
-    """Seconds that they may wait."""
-    parks: bool
-    """Whether they are parked at once."""
-    serving: str | None
-    """The account that they go to now."""
+def _read(records: Sequence[Record], at: float) -> tuple[list[Sound], dict[int, JobError]]:
+    """Those that are jobs, in order, and by their place why the others are none."""
+    sound: list[Sound] = []
+    refused: dict[int, JobError] = {}
+    for record in records:
+        try:
+            fields = jobs.decode(record.value, record.content_type, at)
+        except JobError as exc:
+            refused[len(sound) + len(refused)] = exc
+            continue
+        body = jobs.pack(fields)
+        sound.append((record, fields, jobs.digest(fields, body), body))
+    return sound, refused
 
 
 class _Again(NamedTuple):

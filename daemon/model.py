@@ -314,7 +314,7 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 @lru_cache(maxsize=1024)
-def _untouched(carrier: str | None, bill_units: int) -> bytes:
+def untouched(carrier: str | None, bill_units: int) -> bytes:
     """The life of a message to which nothing has happened."""
     nothing = (None, 0, 0, 0, 0, None, None, None, None, None, None, 0, (), ())
     return _encode((carrier, *nothing, bill_units, False))
@@ -325,7 +325,7 @@ def pack_life(m: Message) -> bytes:
     if m.state is WAITING and not (
         m.parts or m.steps or m.released or m.claim or m.reference or m.parked or m.lists
     ):
-        return _untouched(m.carrier, m.job.bill_units)
+        return untouched(m.carrier, m.job.bill_units)
     fields = (
         m.carrier,
         m.node,

@@ -187,28 +187,3 @@ class Offsets:
         """How many records are open."""
         self._let_go()
         return sum(map(len, self._open))
-
-
-class Run:
-    """Records of new jobs with one message each, gathered while they follow one another."""
-
-    __slots__ = ("_count", "_first", "_offsets")
-
-    def __init__(self, offsets: Offsets) -> None:
-        self._offsets = offsets
-        self._first = ("", 0, 0, 0)
-        """Topic, partition, offset and job."""
-        self._count = 0
-
-    def add(self, topic: str, partition: int, offset: int, job: int) -> None:
-        count = self._count
-        if self._first != (topic, partition, offset - count, job - count):
-            self.hold()
-            self._first = (topic, partition, offset, job)
-        self._count += 1
-
-    def hold(self) -> None:
-        """Hold what was gathered."""
-        if self._count:
-            self._offsets.hold_run(*self._first, self._count)
-            self._count = 0

@@ -53,6 +53,12 @@ class Lanes:
             message.queued = self
             self.lanes[message.lane].append(message)
 
+    def extend(self, lane: int, messages: Sequence[Message]) -> None:
+        """Messages of one lane that stand nowhere yet."""
+        for message in messages:
+            message.queued = self
+        self.lanes[lane].extend(messages)
+
     def put_back(self, message: Message) -> None:
         """To the front of its lane; one that stands somewhere already stays where it is."""
         if message.queued is None:
@@ -133,6 +139,18 @@ class RouteQueue:
             self.newest[lane] = message.mid
         self.lanes.append(message)
         return True
+
+    def offer_all(self, lane: int, messages: list[Message]) -> int:
+        """As `offer`, of one lane and in the order of their numbers; how many were queued."""
+        room = 0 if self.spilled[lane] else max(0, MOST_IN_MEMORY - self.lanes.count(lane))
+        count = min(room, len(messages))
+        if count:
+            self.newest[lane] = max(self.newest[lane], messages[count - 1].mid)
+            self.lanes.extend(lane, messages if count == len(messages) else messages[:count])
+        if count < len(messages):
+            self.spilled[lane] += len(messages) - count
+            self.newest[lane] = min(self.newest[lane], messages[count].mid - 1)
+        return count
 
     def admit(self, message: Message) -> bool:
         """Queue a message that is older than others that were; False when the ledger keeps it."""

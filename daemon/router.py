@@ -73,6 +73,10 @@ class Router:
         queue = self.queues.get(message.route)
         if queue is None or not queue.accounts:
             return LONGEST_WAIT
+        return self.waits(queue)
+
+    def waits(self, queue: RouteQueue) -> float:
+        """Seconds that a message may wait on a route that has accounts."""
         return self.accounts[self.first(queue)].settings.report_within
 
     def changed(self) -> list[Account]:

@@ -138,6 +138,8 @@ class Ledger:
                 raise explain(exc, self.path) from exc
             undo.pop_all()
         self._settling: dict[str, tuple[int, bytes, float]] = {}
+        self.jobs_put = 0
+        """So many: whether a look at ids is still right after an await."""
         self._steps = 0
         """Of the move of `recent` that is under way; 0 when none is."""
         self._gathering = Batch()
@@ -168,6 +170,7 @@ class Ledger:
         batch = self._gathering
         if entries.jobs:
             batch.jobs += entries.jobs
+            self.jobs_put += len(entries.jobs)
             recent = self._recent
             for row in entries.jobs:
                 recent[row[1]] = (row[0], row[2], row[7])

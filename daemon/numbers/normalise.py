@@ -17,6 +17,8 @@ class Refusal(Enum):
     IOT_NUMBER = "LOCAL:IOT_NUMBER"
 
 
+DIGITS = 11
+"""Of a national number."""
 _NATIONAL = re.compile(r"1[3-9][0-9]{9}")
 # Machines have thirteen digits: Mobile 1440 1441 148, Unicom 140 146, Telecom 1410, and the 1064
 # forms of all three. They take no texts meant for people.
@@ -56,6 +58,11 @@ def normalise(raw: str) -> str | Refusal:
     if len(digits) == _IOT_DIGITS and _IOT.fullmatch(digits):
         return Refusal.IOT_NUMBER
     return Refusal.BAD_NUMBER
+
+
+def is_national(prefix: str) -> bool:
+    """Whether a number of eleven digits that begins with these three is a national one."""
+    return _NATIONAL.fullmatch(prefix.ljust(DIGITS, "0")) is not None
 
 
 def folded(raw: str) -> str:

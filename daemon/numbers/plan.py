@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from .normalise import is_national
+
 CARRIERS = ("mobile", "unicom", "telecom", "broadnet")
 NONE = "-"  # a prefix that belongs to none of them, inside one that does
 
@@ -23,7 +25,7 @@ class PlanError(ValueError):
 class Plan:
     """Longest prefix wins; among rows of one prefix the later."""
 
-    __slots__ = ("_longer", "_prefixes", "_short")
+    __slots__ = ("_longer", "_prefixes", "_short", "known")
 
     def __init__(self, override: Path | None = None) -> None:
         """`override`: prefix, tab, carrier in each line. Raises PlanError and OSError."""
@@ -40,6 +42,12 @@ class Plan:
                 self._short[prefix[:3]] = _SPLIT
                 lengths.add(len(prefix))
         self._longer = sorted(lengths, reverse=True)
+        self.known: dict[str, str] = {
+            prefix: carrier
+            for prefix, carrier in self._short.items()
+            if carrier is not None and carrier != _SPLIT and is_national(prefix)
+        }
+        """The carrier of every number whose first three digits settle it."""
 
     def carrier(self, number: str) -> str | None:
         """The carrier of a national number of eleven digits, None when its prefix is unknown."""

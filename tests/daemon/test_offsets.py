@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.model import INDEX_BITS
-from daemon.offsets import AT_ONCE, Offsets, Run
+from daemon.offsets import AT_ONCE, Offsets
 
 PLACES = [("urgent", 0), ("jobs", 0), ("jobs", 1)]
 Steps = list[tuple[str, int, int]]
@@ -67,14 +67,13 @@ def test_it_agrees_with_a_model_that_looks_at_everything(steps: Steps) -> None:
             records[following[place]] = job
             following[place] += 1
         elif step == "run":
-            run = Run(offsets)
-            for job in range(len(sizes) + 1, len(sizes) + 2 + number):
+            first = len(sizes) + 1
+            offsets.hold_run(*place, following[place], first, number + 1)
+            for job in range(first, first + number + 1):
                 sizes[job] = 1
                 naive.open[job] = set(mids(job, 1))
-                run.add(*place, following[place], job)
                 records[following[place]] = job
                 following[place] += 1
-            run.hold()
         elif step == "taken":
             offsets.taken(*place, following[place])
             records[following[place]] = None
@@ -132,20 +131,6 @@ def test_the_oldest_open_record_holds_those_behind_it() -> None:
     offsets.release([mids(1, 1)[0]])
     assert offsets.moved() == {("jobs", 0): 3}
     assert offsets.moved() == {}
-
-
-def test_a_run_ends_where_a_record_or_a_job_is_left_out() -> None:
-    offsets = Offsets()
-    run = Run(offsets)
-    for place, offset, job in ((0, 0, 1), (0, 1, 2), (0, 3, 3), (1, 4, 4), (1, 5, 6), (1, 6, 7)):
-        run.add("jobs", place, offset, job)
-    run.hold()
-    run.hold()
-    assert offsets.held == 6
-    offsets.release([mids(job, 1)[0] for job in (2, 3, 6)])
-    assert offsets.moved() == {("jobs", 0): 0, ("jobs", 1): 4}
-    offsets.release([mids(job, 1)[0] for job in (1, 4)])
-    assert offsets.moved() == {("jobs", 0): 4, ("jobs", 1): 6}
 
 
 def test_a_job_holds_its_record_until_its_last_message_is_safe() -> None:

@@ -152,6 +152,29 @@ def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPat
     assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.count(Lane.NORMAL) < 3
 
 
+@pytest.mark.parametrize("sizes", [(2, 1), (3, 2), (5,), (1, 1, 4)])
+def test_many_are_offered_as_they_are_one_by_one(
+    sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_IN_MEMORY", 3)
+    at_once, singly = RouteQueue("mobile", ("a",)), RouteQueue("mobile", ("a",))
+    number = 0
+    for size in sizes:
+        numbers = range(number, number + size)
+        number += size
+        count = at_once.offer_all(Lane.NORMAL, [message(n, Lane.NORMAL) for n in numbers])
+        offered = [queue_one(singly, n) for n in numbers]
+        assert [n < numbers.start + count for n in numbers] == offered
+    for queue in (at_once, singly):
+        assert all(m.queued is queue.lanes for m in queue.lanes)
+    assert [m.mid for m in at_once.lanes] == [m.mid for m in singly.lanes]
+    assert (at_once.spilled, at_once.newest) == (singly.spilled, singly.newest)
+
+
+def queue_one(queue: RouteQueue, number: int) -> bool:
+    return queue.offer(message(number, Lane.NORMAL))
+
+
 def test_a_message_older_than_what_was_read_back_is_read_back_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

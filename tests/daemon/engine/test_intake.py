@@ -13,6 +13,7 @@ import pytest
 from daemon import intake
 from daemon.broker.base import Record
 from daemon.intake import LOW
+from daemon.model import INDEX_BITS
 from daemon.packed import SIZE
 
 from .conftest import MakeDesk
@@ -114,6 +115,52 @@ async def test_what_is_held_in_other_ways_does_not_overtake_the_records_before_i
     desk._offset = SIZE - 2  # records behind the next one are in another block
     await desk.take({"id": "over", "to": "12"}, {"id": "first"}, between, {"id": "last"})
     assert desk.app.offsets.moved() == {("sms.jobs", 0): SIZE - 1}
+
+
+async def test_each_record_is_held_for_its_own_job_whatever_order_they_come_in(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    places = [(0, 0), (0, 1), (0, 3), (1, 4), (1, 5), (0, 4), (1, 6), (1, 7), (1, 9)]
+    records = []
+    for number, (partition, offset) in enumerate(places):
+        to = [TO, "13912345679"] if number == 6 else TO
+        value = json.dumps({"id": f"j{number}", "to": to, "text": "hello"}).encode()
+        records.append(Record("sms.jobs", partition, offset, None, value, None, desk.at))
+    await desk.app.intake.take(records)
+    offsets = desk.app.offsets
+    assert offsets.held == len(places)
+    by_job = {message.job.fields.id: message.job for message in desk.app.engine.open.values()}
+    for number, (partition, offset) in enumerate(places):
+        job = by_job[f"j{number}"]
+        assert job.source == ("sms.jobs", partition, offset)
+        offsets.moved()
+        first = job.seq << INDEX_BITS
+        offsets.release(range(first, first + len(job.fields.to)))
+        held = [at for of, at in places[number + 1 :] if of == partition]
+        expected = held[0] if held else max(at for of, at in places if of == partition) + 1
+        assert offsets.moved() == {("sms.jobs", partition): expected}
+
+
+async def test_what_ends_soon_has_its_alarm_at_once(make_desk: MakeDesk) -> None:
+    """The look ahead into the ledger may be past it already."""
+    desk = await make_desk()
+    within = desk.app.config.accounts["a"].report_within
+    for number, horizon in enumerate((desk.at + within - 1.0, desk.at + within + 1.0)):
+        desk.app.alarms.horizon = horizon
+        await desk.take({"id": f"j{number}"})
+    [message] = [m for m in desk.app.engine.open.values() if m.job.fields.id == "j1"]
+    assert desk.app.alarms.due(desk.at + within + 1.0) == [message.mid]
+
+
+async def test_what_is_taken_of_a_partition_that_is_another_s_waits_for_that_one(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    desk.app.homes.every = False
+    await desk.take({"id": "j"})
+    assert not desk.app.engine.open
+    assert not len(desk.app.router.queues["mobile"].lanes)
 
 
 async def test_a_repeat_in_the_same_batch_holds_its_record_as_long_as_the_first(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.numbers import plan as plan_module
+from daemon.numbers.normalise import normalise
 from daemon.numbers.plan import CARRIERS, NONE, Plan, PlanError
 
 OWN = Path(plan_module.__file__).with_name("plan.tsv")
@@ -37,6 +38,18 @@ def test_blocks_belong_to_the_carrier_they_were_given_to(
             if number[:5] in {"17400", "17405", "17409"} and prefix == "1740" and filler == "9":
                 continue  # 17409 is an emergency block
             assert plan.carrier(number) == carrier, number
+
+
+def test_what_three_digits_settle_is_what_all_of_them_do(tmp_path: Path) -> None:
+    override = tmp_path / "prefixes.tsv"
+    override.write_text("106\tmobile\n120\tunicom\n154\tmobile\n192\t-\n1358\tbroadnet\n")
+    plan = Plan(override)
+    assert {"134", "135", "170", "192", "106", "120"}.isdisjoint(plan.known)
+    assert plan.known["154"] == "mobile"
+    for prefix, carrier in plan.known.items():
+        for number in (prefix.ljust(11, "0"), prefix.ljust(11, "9")):
+            assert normalise(number) == number
+            assert plan.carrier(number) == carrier
 
 
 def test_every_row_has_a_prefix_a_carrier_a_source_and_a_date() -> None:

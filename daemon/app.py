@@ -23,7 +23,6 @@ from .broker import broker as broker_of
 from .broker import topics as topics_of
 from .broker.base import Broker, BrokerError, Place
 from .carriers import maker
-from .changelog import Teller
 from .changes import Changes
 from .claims import START_BITS, Claims
 from .clock import Stamps, host, wall
@@ -68,6 +67,7 @@ from .stops import Stops
 from .sweep import Sweep
 from .takeover import Takeover
 from .tally import Tally
+from .teller import Teller
 from .ticker import Ticker
 from .vitals import Vitals
 from .wiretap.taps import Taps

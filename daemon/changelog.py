@@ -5,7 +5,8 @@ messages that wait long to `topics.parked` (contract section 6.1, 6.3).  The top
 record of each key, so keys are: the message's id; of stops and reports what makes them one.
 
 Records are MessagePack arrays that begin with their kind.  Fields may be added at the end, with a
-default, and never taken away: daemons of two versions run side by side during an upgrade.
+default, and never taken away: daemons of two versions run side by side during an upgrade.  What is
+told of messages is written by `teller`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from protocols.events import Reported
-
 from . import jobs
-from .ledger.rows import LAST_INDEX, Event
+from .ledger.rows import LAST_INDEX
 from .model import INDEX_BITS, Job, Message, State, unpack_life
 
 MSGPACK = "application/msgpack"
@@ -33,7 +32,10 @@ What = Literal["job", "tenant", "account"]
 
 
 class Taken(Struct, array_like=True, gc=False, kw_only=True):
-    """A message as the daemon that has it knows it; times in seconds since 1970."""
+    """A message as the daemon that has it knows it; times in seconds since 1970.
+
+    `teller.told` has these fields once more, in the same order.
+    """
 
     by: int
     """The number of the ledger that says so (`Ledger.identity`)."""
@@ -113,42 +115,6 @@ def pack_orphan(orphan: Orphan) -> tuple[bytes, bytes]:
     return b"\0report\0" + name + b"\0" + orphan.fate.encode(), _encode(orphan)
 
 
-def outcome(by: int, m: Message, life: bytes) -> tuple[bytes, bytes]:
-    """Key and value for `topics.state`; `life` is `pack_life(m)`."""
-    return m.id.encode(), _encode(_taken(Outcome, by, m, life, text=""))
-
-
-def parked(by: int, m: Message, life: bytes) -> tuple[bytes, bytes]:
-    """Key and value for `topics.parked`; `life` is `pack_life(m)`."""
-    return m.id.encode(), _encode(_taken(Parked, by, m, life, text=m.job.fields.text))
-
-
-def _taken(kind: type[Taken], by: int, m: Message, life: bytes, text: str) -> Taken:
-    job = m.job
-    fields = msgspec.structs.replace(job.fields, to=("",) * len(job.fields.to), text=text)
-    topic, partition, offset = job.source
-    return kind(
-        by=by,
-        id=job.fields.id,
-        digest=job.digest,
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        produced=job.produced,
-        received=job.received,
-        body=jobs.pack(fields),
-        index=m.index,
-        to=m.to,
-        route=m.route,
-        lane=m.lane,
-        account=m.account,
-        state=int(m.state),
-        final=m.final,
-        wake=m.wake,
-        life=life,
-    )
-
-
 def message_of(taken: Taken, seq: int) -> Message:
     """The message, under this ledger's number of its job.
 
@@ -167,45 +133,3 @@ def message_of(taken: Taken, seq: int) -> Message:
     unpack_life(m, taken.life)
     m.claim = m.released = 0
     return m
-
-
-class Teller:
-    """What this daemon, whose ledger is number `by`, tells the others: events for the outbox."""
-
-    def __init__(self, by: int, state_topic: str, parked_topic: str) -> None:
-        self.by = by
-        self.state_topic = state_topic
-        self.parked_topic = parked_topic
-        self._own = tuple(_beginning(kind, by) for kind in (Outcome, Parked, Orphan))
-
-    def outcome(self, m: Message, life: bytes) -> Event:
-        return self.state_topic, *outcome(self.by, m, life)
-
-    def parked(self, m: Message, life: bytes) -> Event:
-        return self.parked_topic, *parked(self.by, m, life)
-
-    def orphan(self, account: str, report: Reported, to: str, at: float) -> Event:
-        keys, exact, fate = report.keys, report.exact, report.fate.value
-        orphan = Orphan(
-            by=self.by,
-            account=account,
-            keys=keys,
-            exact=exact,
-            fate=fate,
-            code=report.code,
-            to=to,
-            at=at,
-        )
-        return self.state_topic, *pack_orphan(orphan)
-
-    def told(self, value: bytes) -> bool:
-        """Whether a record is this daemon's own."""
-        return value.startswith(self._own)
-
-
-def _beginning(kind: type[Fact], by: int) -> bytes:
-    """What the records of one kind and writer begin with: the array's head, its tag, the number."""
-    fields = 1 + len(kind.__struct_fields__)
-    head = bytes((0x90 | fields,)) if fields < 16 else b"\xdc" + fields.to_bytes(2)
-    tag = kind.__struct_config__.tag
-    return head + _encode(tag) + _encode(by)

@@ -26,7 +26,6 @@ from protocols.events import (
 from . import lists
 from .account import Account, Claimed
 from .alarms import Alarms
-from .changelog import Teller
 from .changes import Changes
 from .claims import Claim, Claims, Named, pack
 from .clock import wall
@@ -44,6 +43,7 @@ from .reports import Reports
 from .settle import Settle
 from .stops import STOPPED, Stops, unwritten
 from .tally import Tally
+from .teller import Teller
 from .usual import Usual
 
 log = structlog.get_logger()

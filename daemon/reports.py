@@ -18,7 +18,7 @@ import structlog
 from protocols.events import Fate, Reported
 
 from .account import Account
-from .changelog import Orphan, Teller
+from .changelog import Orphan
 from .changes import WITH_RECIPIENT, Changes
 from .clock import wall
 from .correlate import KEEP_EARLY, Correlate
@@ -31,6 +31,7 @@ from .numbers.normalise import folded
 from .recall import revive_all
 from .settle import Settle
 from .tally import Tally
+from .teller import Teller
 from .usual import Usual
 
 log = structlog.get_logger()

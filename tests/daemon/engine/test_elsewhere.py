@@ -9,9 +9,10 @@ import pytest
 
 from daemon import replica
 from daemon.broker.base import Record
-from daemon.changelog import MSGPACK, outcome
+from daemon.changelog import MSGPACK
 from daemon.ledger import Ledger
 from daemon.model import pack_life
+from daemon.teller import Teller
 
 from .conftest import MakeDesk, MakeGroup
 from .desk import JOBS, Desk, Peer, Terms, configured
@@ -32,7 +33,8 @@ async def told(directory: Path) -> tuple[bytes, Record]:
         carrier_id = peer.accepts(sequence)
         await other.settle()
         (message,) = other.app.engine.open.values()
-        key, value = outcome(OTHER, message, pack_life(message))
+        teller = Teller(OTHER, "sms.state", "sms.parked")
+        _, key, value = teller.outcome(message, pack_life(message))
     finally:
         await other.close()
     return carrier_id, Record("sms.state", 0, 0, key, value, MSGPACK, other.at)

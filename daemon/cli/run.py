@@ -73,8 +73,9 @@ async def _serve(config: Config, path: Path) -> int:
     from daemon.ledger import LedgerError
     from daemon.notify import Notify
 
-    # Finished messages are freed by their reference counts; the collector finds little.
-    gc.set_threshold(50_000, 20, 50)
+    # Finished messages are freed by their reference counts; the collector finds little.  With fewer
+    # it would look at all that is in flight, again and again.
+    gc.set_threshold(500_000, 20, 50)
     loop = asyncio.get_running_loop()
     try:
         notify = Notify.of(os.environ, os.getpid())

@@ -456,7 +456,7 @@ class App:
         self.notify.stopping(within)
         self.intake.stop()
         for account in self.accounts.values():
-            account.draining = True
+            account.dealing.draining = True
         await self._end_task("intake", deadline)
         await durable(self.ledger)  # claims under way reach their links
         self._unload()

@@ -24,12 +24,13 @@ from protocols.events import (
 )
 
 from . import lists
-from .account import Account, Claimed
+from .account import Account
 from .alarms import Alarms
 from .changes import Changes
 from .claims import Claim, Claims, Named, pack
 from .clock import wall
 from .correlate import Correlate
+from .dealing import Claimed
 from .homes import Homes
 from .ledger import Entries, Ledger
 from .link import Link

@@ -95,7 +95,7 @@ class Router:
                 if now != before:
                     gained[now] = self.accounts[now]
         for name, account in self.accounts.items():
-            account.queues = dealt[name]
+            account.dealing.queues = dealt[name]
         return list(gained.values())
 
     def unserved(self, queue: RouteQueue, at: float) -> float:

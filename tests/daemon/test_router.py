@@ -81,9 +81,9 @@ async def test_the_first_usable_account_of_a_route_serves_it(routing: Routing) -
 
 async def test_an_account_has_the_queues_of_the_routes_it_serves(routing: Routing) -> None:
     routing.usable("mobile")
-    names = {queue.name for queue in routing.accounts["mobile"].queues}
+    names = {queue.name for queue in routing.accounts["mobile"].dealing.queues}
     assert names == {"mobile", "unicom", "account:mobile"}
-    assert routing.accounts["unicom"].queues == []
+    assert routing.accounts["unicom"].dealing.queues == []
 
 
 async def test_a_job_that_names_its_account_goes_there_only(routing: Routing) -> None:

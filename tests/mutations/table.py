@@ -591,7 +591,7 @@ URGENCY = (
     breaks(
         "6.6 urgent goes before what is claimed and not written",
         Edit(
-            "daemon.account:Account._deal",
+            "daemon.dealing:Dealing.deal",
             "self._deal_out(links, budget, slots, now, claimed, urgent_only=True)",
             "pass",
         ),
@@ -600,7 +600,7 @@ URGENCY = (
     breaks(
         "6.6 urgent goes before what is claimed in a window of one",
         Edit(
-            "daemon.account:Account._deal_out",
+            "daemon.dealing:Dealing._deal_out",
             "if room < 1 and link.takes(now) and self._has_urgent(link):",
             "if False:",
         ),
@@ -608,13 +608,13 @@ URGENCY = (
     ),
     breaks(
         "6.6 urgent goes before a claim that has the last place",
-        Edit("daemon.account:Account._slots", "if slots < 1:", "if False:"),
+        Edit("daemon.dealing:Dealing._slots", "if slots < 1:", "if False:"),
         by=f"{ENGINE}test_untold.py::test_an_urgent_message_goes_before_a_claim_that_has_the_last_place",
     ),
     breaks(
         "6.6 a long urgent message goes before one that is claimed",
         Edit(
-            "daemon.account:Account._deal_out",
+            "daemon.dealing:Dealing._deal_out",
             "if size > min(room, slots) and message.lane == URGENT:",
             "if False:",
         ),

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from daemon import account as accounts
+from daemon import dealing
 
 from .conftest import MakeDesk
 from .desk import Terms
@@ -16,7 +16,7 @@ from .test_pace import run
 @pytest.fixture(autouse=True)
 def _claims_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window is claimed whole, however slow the pace."""
-    monkeypatch.setattr(accounts, "CLAIM_AHEAD", 60.0)
+    monkeypatch.setattr(dealing, "CLAIM_AHEAD", 60.0)
 
 
 async def test_after_a_crash_what_gave_way_is_not_in_doubt(make_desk: MakeDesk) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from daemon import account as accounts
+from daemon import dealing
 
 from .conftest import MakeDesk
 from .desk import Desk, Peer, Terms
@@ -187,7 +188,7 @@ async def test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed
 async def test_what_gave_way_has_its_turn_before_bulk_of_another_route(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "CLAIM_AHEAD", 60.0)
+    monkeypatch.setattr(dealing, "CLAIM_AHEAD", 60.0)
     desk = await make_desk(Terms(rate=4, window=4))
     peer = desk.peer()
     await desk.take({"id": "slow", "text": LONG, "account": "a"})

@@ -121,8 +121,8 @@ class Dealing:
         """How many submits may be dealt out, for what the loss of this machine may cost."""
         if self.untold is None:
             return sys.maxsize
-        self._begun_only = self.untold.full
-        slots = self.untold.places() - sum(link.places for link in self.links)
+        places, self._begun_only = self.untold.left()
+        slots = places - sum(link.places for link in self.links)
         if slots < 1:
             most = slots + sum(link.yields for link in links)
             if most > 0 and any(self._has_way(link, most, now) for link in links):

@@ -33,21 +33,18 @@ class Untold:
 
     def places(self) -> int:
         """How many more submits may be written."""
-        left, owed = self._left()
-        # A message of more parts than that, with nothing beside it that could make room.
-        return left if owed else max(1, left)
+        places, _ = self.left()
+        return places
 
-    @property
-    def full(self) -> bool:
-        """Whether what was begun has all places: only the rest of that makes room."""
-        left, _ = self._left()
-        return left < 1
-
-    def _left(self) -> tuple[int, int]:
-        """Places that nothing has, and those that an answer or the others' knowledge frees."""
+    def left(self) -> tuple[int, bool]:
+        """How many more submits may be written, and whether what was begun has all places, so that
+        only the rest of that makes room.
+        """
         owed = self.answers + sum(link.session.unanswered for link in self._links)
         windows = sum(link.session.limits.window for link in self._links)
-        return windows - owed - self._halves(), owed
+        left = windows - owed - self._halves()
+        # A message of more parts than that, with nothing beside it that could make room.
+        return left if owed else max(1, left), left < 1
 
     def _halves(self) -> int:
         """Answered parts of messages of which others are not."""

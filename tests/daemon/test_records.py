@@ -120,3 +120,41 @@ def test_an_inbound_record_has_the_senders_number_as_its_key() -> None:
     key, value = Records(SHANGHAI, PROTOCOLS).inbound({"from": "13900000000"}, "13900000000")
     assert key == b"13900000000"
     assert orjson.loads(value) == {"v": 1, "from": "13900000000"}
+
+
+OF_MANY = st.fixed_dictionaries(
+    {
+        "state": st.sampled_from([State.ACCEPTED, State.DELIVERED, State.UNDELIVERED]),
+        "code": st.sampled_from([None, "DELIVRD", 'a "code"']),
+        "node": st.sampled_from([None, "n1"]),
+        "reported": st.sampled_from([None, 1_795_305_601.5]),
+        "attempts": st.integers(0, 1),
+    }
+)
+
+
+@given(
+    st.text(min_size=1, max_size=5),
+    st.lists(st.tuples(st.text(min_size=1, max_size=3), OF_MANY, st.binary(max_size=1))),
+)
+def test_records_of_a_job_of_many_are_those_that_each_would_have_alone(
+    name: str, recipients: list[tuple[str, dict[str, object], bytes]]
+) -> None:
+    records = Records(SHANGHAI, PROTOCOLS)
+    to = tuple([number for number, _, _ in recipients])
+    jobs = []
+    for fields in (Fields(name, to, "hi"), Fields(name, to, "hi", tenant='"t', meta=b'{"a":1}')):
+        jobs.append(Job(3, fields, 1_795_305_600.0, 1_795_305_600.25, ("sms.jobs", 0, 7), 2))
+    for index, (number, course, carrier_id) in enumerate(recipients):
+        for job in jobs:
+            m = Message(job, index, number, "mobile", 1)
+            m.account = "c"
+            for field, value in course.items():
+                setattr(m, field, value)
+            m.parts = [Part(1)]
+            m.parts[0].carrier_ids = [carrier_id]
+            assert records.report(m) == Records(SHANGHAI, PROTOCOLS).report(m)
+            alone = told(m)
+            assert list(alone) == KEYS
+            assert (alone["message"], alone["to"]) == (f"{name}/{index}", number)
+            assert alone["tenant"] == job.fields.tenant

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from protocols.text.split import bill_units, with_signature
+from protocols.text.split import bill_units
 
 from . import jobs
 from .admission import Admission
@@ -259,7 +259,7 @@ class Intake:
         for record, fields, digest, body in sound:
             topic, partition, offset = place = (record.topic, record.partition, record.offset)
             produced = record.timestamp
-            units = bill_units(with_signature(fields.text, fields.signature))
+            units = bill_units(fields.text, fields.signature)
             job = Job(seq, fields, produced, at, place, units, digest)
             jobs.append((seq, fields.id, digest, topic, partition, offset, produced, at, body))
             to = fields.to
@@ -363,7 +363,7 @@ class Intake:
         """
         record, fields = again.record, again.fields
         place = (record.topic, record.partition, record.offset)
-        units = bill_units(with_signature(fields.text, fields.signature))
+        units = bill_units(fields.text, fields.signature)
         job = Job(seq, fields, row.produced, row.received, place, units, again.digest)
         c.entries.jobs.append(
             (seq, row.id, row.digest, *place, row.produced, row.received, jobs.pack(fields))

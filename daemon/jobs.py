@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from .refusal import (
     DEEPEST_META,
@@ -47,6 +48,7 @@ class Lane(IntEnum):
 
 
 URGENT, NORMAL, BULK = Lane
+_NONE: Any = None
 LANES = {"urgent": URGENT, "normal": NORMAL, "bulk": BULK}
 
 
@@ -73,33 +75,30 @@ class Job(Struct, omit_defaults=True, gc=False):
     meta: bytes | None = None
     """Compact JSON."""
 
-    def __post_init__(self) -> None:
-        # msgspec leaves out what *is* the default, not what equals it.
-        if self.tenant == DEFAULT_TENANT:
-            self.tenant = DEFAULT_TENANT
+    def __eq__(self, other: object) -> bool:
+        # Whether it was read from a record or from the ledger makes no difference.
+        return isinstance(other, Job) and astuple(self) == astuple(other)
 
 
-class _Wire(Struct, forbid_unknown_fields=True, gc=False):
-    """The record as it is spelled."""
+class _Wire(Job, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """A job as its record spells it, until `decode` has made each field what a job has.
+
+    No field may be null; the defaults are those of a job.
+    """
 
     id: Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-    to: (
+    to: (  # type: ignore[assignment]
         Annotated[str, Meta(min_length=1)]
         | Annotated[tuple[str, ...], Meta(min_length=1, max_length=MOST_RECIPIENTS)]
     )
     text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-    signature: (
-        Annotated[str, Meta(min_length=SIGNATURE[0], max_length=SIGNATURE[1])] | UnsetType
-    ) = UNSET
-    tenant: str = DEFAULT_TENANT
-    ext: str = ""
-    priority: Literal["urgent", "normal", "bulk"] = "normal"
-    not_before: str | UnsetType = UNSET
-    expires_at: str | UnsetType = UNSET
-    report: bool = True
-    account: str | UnsetType = UNSET
-    on_uncertain: Literal["resend", "wait"] | UnsetType = UNSET
-    meta: dict[str, Any] | UnsetType = UNSET
+    signature: Annotated[str, Meta(min_length=SIGNATURE[0], max_length=SIGNATURE[1])] = _NONE
+    priority: Literal["urgent", "normal", "bulk"] = Lane.NORMAL  # type: ignore[assignment]
+    not_before: str = _NONE  # type: ignore[assignment]
+    expires_at: str = _NONE  # type: ignore[assignment]
+    account: str = _NONE
+    on_uncertain: Literal["resend", "wait"] = _NONE
+    meta: dict[str, Any] = _NONE  # type: ignore[assignment]
 
 
 _from_json = msgspec.json.Decoder(_Wire).decode
@@ -108,6 +107,7 @@ _to_json = msgspec.json.Encoder().encode
 _to_sorted_json = msgspec.json.Encoder(order="sorted").encode
 _any_json = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
+_nothing = blake2b(digest_size=16)
 _unpack = msgspec.msgpack.Decoder(Job).decode
 
 
@@ -122,32 +122,23 @@ def decode(value: bytes, content_type: str | None, now: float) -> Job:
         wire = _from_msgpack(value) if packed else _from_json(value)
     except (ValueError, RecursionError):
         raise explain(value, packed) from None
-    to = wire.to
-    job = Job(wire.id, (to,) if isinstance(to, str) else to, wire.text)
+    job: Job = wire
+    if isinstance(wire.to, str):
+        job.to = (wire.to,)
     # Most records end here: each of the rest costs a comparison.
-    if wire.signature is not UNSET:
-        job.signature = wire.signature
-    if wire.tenant != DEFAULT_TENANT:
-        job.tenant = wire.tenant
-    if wire.ext:
-        if not is_digits(wire.ext):
-            raise explain(value, packed)
-        job.ext = wire.ext
-    if wire.priority != "normal":
+    if job.tenant is not DEFAULT_TENANT and job.tenant == DEFAULT_TENANT:
+        job.tenant = DEFAULT_TENANT  # msgspec leaves out what *is* the default, not what equals it
+    if job.ext and not is_digits(job.ext):
+        raise explain(value, packed)
+    if job.priority is not NORMAL:
         job.priority = LANES[wire.priority]
-    if wire.not_before is not UNSET:
+    if job.not_before is not None:
         job.not_before = _moment("not_before", wire.not_before)
         if job.not_before > now + FARTHEST:
             raise JobError("not_before", TOO_FAR)
-    if wire.expires_at is not UNSET:
+    if job.expires_at is not None:
         job.expires_at = _moment("expires_at", wire.expires_at)
-    if not wire.report:
-        job.report = False
-    if wire.account is not UNSET:
-        job.account = wire.account
-    if wire.on_uncertain is not UNSET:
-        job.on_uncertain = wire.on_uncertain
-    if wire.meta is not UNSET:
+    if job.meta is not None:
         job.meta = _meta(wire.meta, packed)
     return job
 
@@ -163,7 +154,9 @@ def digest(job: Job, packed: bytes | None = None) -> bytes:
         packed = _pack(msgspec.structs.replace(job, meta=_to_sorted_json(_any_json(job.meta))))
     elif packed is None:
         packed = _pack(job)
-    return blake2b(packed, digest_size=16).digest()
+    hashed = _nothing.copy()
+    hashed.update(packed)
+    return hashed.digest()
 
 
 def pack(job: Job) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import utf_16_be_encode
 from collections.abc import Sequence
 from enum import Enum
 
@@ -76,7 +77,7 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     """Octets without byte order mark; EncodeError names the character and its place."""
     if alphabet is Alphabet.UCS2:
         try:
-            return text.lstrip(BYTE_ORDER_MARK).encode("utf-16-be")
+            return utf_16_be_encode(text.lstrip(BYTE_ORDER_MARK))[0]
         except UnicodeEncodeError as exc:
             raise _unencodable(text.lstrip(BYTE_ORDER_MARK), exc.start, alphabet) from None
     if alphabet is Alphabet.GB18030:

@@ -145,6 +145,10 @@ def test_an_emoji_counts_two_units() -> None:
     assert units("😀好a") == 4
     assert bill_units("😀" * 35) == 1
     assert bill_units("😀" * 35 + "a") == 2
+    assert bill_units("好" * 66, "示例") == 1
+    assert bill_units("好" * 67, "示例") == 2
+    assert bill_units("【示例】" + "好" * 66, "示例") == 1
+    assert bill_units("好" * 70, "") == 1
 
 
 def long_texts(characters: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

@@ -26,7 +26,7 @@ WAITING = int(State.WAITING)
 class Door:
     """What all messages of a batch that take one route meet there."""
 
-    __slots__ = ("code", "parks", "patience", "queue", "route", "serving", "waiting")
+    __slots__ = ("code", "open", "parks", "patience", "queue", "route", "serving", "waiting")
 
     def __init__(
         self,
@@ -47,6 +47,8 @@ class Door:
         """Whether they are parked at once."""
         self.serving = serving
         """The account that they go to now."""
+        self.open = False
+        """Whether what asks for nothing unusual goes through unseen."""
         self.waiting: tuple[list[Message], ...] = tuple([] for _ in range(LANES))
         """Those that are to be queued, by lane."""
 
@@ -100,8 +102,7 @@ class Admission:
         `new`: their jobs were received at `at`.
         """
         engine = self.engine
-        open_, mine, horizon = engine.open, engine.homes.mine, engine.alarms.horizon
-        every = engine.homes.every
+        open_, mine, every = engine.open, engine.homes.mine, engine.homes.every
         rows = c.entries.messages
         plain = new and not engine.stops.any
         doors: dict[str | None, Door] = {}
@@ -120,20 +121,17 @@ class Admission:
             door = doors.get(name)
             if door is None:
                 door = doors[name] = self._door(carrier, account, at)
+                door.open &= plain
             m.route = door.route
-            wake = at + door.patience
             if (
-                plain
-                and door.code is None
-                and not door.parks
+                door.open
                 and not fields.ext
                 and fields.expires_at is None
                 and fields.not_before is None
-                and wake > horizon
                 and (every or mine(job))
             ):
                 # Nothing else can happen to it in this commit: its row is what all have.
-                m.wake = wake
+                m.wake = wake = at + door.patience
                 life = untouched(carrier, job.bill_units)
                 rows.append((m.mid, m.to, door.route, m.lane, None, WAITING, 0, wake, life))
                 door.waiting[m.lane].append(m)
@@ -195,7 +193,10 @@ class Admission:
         if not queue.accounts:
             return Door(queue, "LOCAL:NO_ROUTE", 0.0, False, None)
         serving = router.serving.get(queue.name)
-        return Door(queue, None, router.waits(queue), self.parking.takes(queue, at), serving)
+        door = Door(queue, None, router.waits(queue), self.parking.takes(queue, at), serving)
+        # What ends within the horizon needs an alarm, which a commit makes of what was touched.
+        door.open = not door.parks and at + door.patience > self.engine.alarms.horizon
+        return door
 
     def _unfit(self, m: Message, queue: RouteQueue | None) -> str | None:
         """A LOCAL code when the account cannot send it so."""

@@ -8,7 +8,7 @@ its account and recipient, if there is exactly one (contract section 6.2).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .early import Early, Where
 from .model import Message, Part, Place
@@ -48,7 +48,7 @@ class Correlate:
         """By account and recipient, the newest of each."""
         self._kept: dict[Where, Early] = {}
         """In the order of coming."""
-        self.early_ones: dict[tuple[str, bytes], dict[str, Early]] = {}
+        self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
         """By every key, then by recipient: a list has one key for all."""
         self._early_to: dict[tuple[str, str], list[Early]] = {}
         """By account and recipient."""
@@ -144,7 +144,7 @@ class Correlate:
             self.drop(before)
         self._kept[early.where] = early
         for key in early.keys:
-            self.early_ones.setdefault((early.account, key), {})[early.to] = early
+            self._early.setdefault((early.account, key), {})[early.to] = early
         self._early_to.setdefault(where, []).append(early)
         if not (early.counted and early.passed):
             self._young.append(early)
@@ -154,13 +154,17 @@ class Correlate:
     @property
     def has_early(self) -> bool:
         """Whether any report waits for its answer."""
-        return bool(self.early_ones)
+        return bool(self._early)
+
+    def expects(self, account: str, keys: Iterable[bytes]) -> bool:
+        """Whether any report waits for an answer with one of these."""
+        return any((account, key) in self._early for key in keys)
 
     def early(self, account: str, key: bytes, to: str, *, member: bool = False) -> Early | None:
         """The report that waited for this answer, if one did; of a `member` under its recipient."""
-        if not self.early_ones:
+        if not self._early:
             return None
-        found = self.early_ones.get((account, key))
+        found = self._early.get((account, key))
         if found is None:
             return None
         early = found.get(to)
@@ -184,11 +188,11 @@ class Correlate:
         if not same:
             del self._early_to[where]
         for key in early.keys:
-            found = self.early_ones.get((early.account, key))
+            found = self._early.get((early.account, key))
             if found is not None and found.get(early.to) is early:
                 del found[early.to]
                 if not found:
-                    del self.early_ones[early.account, key]
+                    del self._early[early.account, key]
 
     def keeps(self, early: Early) -> bool:
         """Whether it still waits."""

@@ -657,16 +657,17 @@ class Engine:
         link.took(wrote_at)
         if link.window.answered_all(wrote_at, now) and account.slowed(now):
             self._stays_slow(account, link)
-        times = [now - event.tag.at for event in events if type(event.tag) is not ListWrite]
+        lists = [event for event in events if type(event.tag) is ListWrite]
+        if lists:
+            for event in lists:
+                self._list_accepted(account, link, event, now, at, c)
+            events = [event for event in events if type(event.tag) is not ListWrite]
+        times = [now - event.tag.at for event in events]
         self.tally.submits[name, link.label, "ok"] += len(times)
         if link.answers is not None:
             link.answers.observe_all(times)
         correlate = self.correlate
-        for event in self.usual.answered(name, events, at, c):
-            write, carrier_id = event.tag, event.carrier_id
-            if type(write) is ListWrite:
-                self._list_accepted(account, link, event, now, at, c)
-                continue
+        for write, carrier_id in self.usual.answered(name, events, at, c):
             self.settle.accepted(write, carrier_id, at, c)
             if not carrier_id:
                 # SMPP: a yes without an id.  Its report can only be guessed.
@@ -688,15 +689,19 @@ class Engine:
             tag.goes_by(account.protocol, event.carrier_id)
         if link.answers is not None:
             link.answers.observe_all([now - tag.at] * len(tag.writes))
-        taken = 0
-        for write in tag.writes:
-            refusal = refused.pop(write.message.to, None) if refused else None
-            if refusal is not None:
-                outcome = "throttled" if refusal.throttled else "refused"
-                self.tally.submits[account.name, write.node, outcome] += 1
-                self.settle.rejected(write, refusal.code, refusal.throttled, at, c)
+        taken: list[Write] = []
+        if not refused:
+            taken += tag.writes
+        for each in tag.writes if refused else ():
+            refusal = refused.pop(each.message.to, None)
+            if refusal is None:
+                taken.append(each)
                 continue
-            taken += 1
+            outcome = "throttled" if refusal.throttled else "refused"
+            self.tally.submits[account.name, tag.node, outcome] += 1
+            self.settle.rejected(each, refusal.code, refusal.throttled, at, c)
+        self.tally.submits[account.name, tag.node, "ok"] += len(taken)
+        for write, _ in self.usual.listed(account.name, taken, event.carrier_id, at, c):
             self.settle.accepted(write, event.carrier_id, at, c)
             if not event.carrier_id:
                 continue
@@ -704,7 +709,6 @@ class Engine:
                 self.correlate.register_member(account.name, write.keys, write.message, write.part)
             if self.correlate.has_early:
                 self._met_early(account, write, at, c)
-        self.tally.submits[account.name, tag.node, "ok"] += taken
         if refused:
             log.warning(
                 "refused recipients that are not in the list",

@@ -1,8 +1,9 @@
 """What is usual, in groups: answers that say yes, and reports that say delivered.
 
-Nearly every message has one part, which is answered once and reported delivered once.  One look
-tells those apart, and all of a read are settled in one loop.  The rules are in `settle` and
-`reports`, which get everything else: this does what they would do, in a fifth of the time.
+Nearly every message has one part, which is answered once and reported delivered once, alone or in a
+list.  One look tells those apart, and all of a read are settled in one loop.  The rules are in
+`settle` and `reports`, which get everything else: this does what they would do, in a fifth of the
+time.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 from protocols import ids
 from protocols.events import Accepted, Fate, Reported
 
-from .changes import Changes
-from .correlate import Correlate
+from .changes import WITH_RECIPIENT, Changes
+from .correlate import Correlate, Listed
 from .homes import Homes
 from .link import Link
 from .model import (
@@ -32,6 +33,8 @@ from .settle import MOST_STEPS, Settle, said_yes
 from .steps import Step
 
 SAYS_DELIVERED = Fate.DELIVERED
+Answered = tuple[Write, bytes]
+"""And the carrier's id."""
 
 
 class Usual:
@@ -47,46 +50,63 @@ class Usual:
 
     def answered(
         self, account: str, events: Sequence[Accepted], at: float, c: Changes
-    ) -> Sequence[Accepted]:
-        """Settle what is usual of the answers of one read; returns the others, in order."""
+    ) -> Sequence[Answered]:
+        """Settle what is usual of the answers of one read; returns the others."""
+        terms = self.settle.accounts.get(account)
+        writes: list[Write] = [event.tag for event in events]
+        carrier_ids = [event.carrier_id for event in events]
+        keys = ids.keys(terms.protocol if terms is not None else "", carrier_ids)
+        return self._answered(account, writes, carrier_ids, keys, at, c)
+
+    def listed(
+        self, account: str, writes: Sequence[Write], carrier_id: bytes, at: float, c: Changes
+    ) -> Sequence[Answered]:
+        """As `answered`, of these of a list that was answered so."""
+        same = [carrier_id] * len(writes)
+        return self._answered(account, writes, same, same, at, c)
+
+    def _answered(
+        self,
+        account: str,
+        writes: Sequence[Write],
+        carrier_ids: Sequence[bytes],
+        keys: Sequence[bytes],
+        at: float,
+        c: Changes,
+    ) -> Sequence[Answered]:
+        """The keys of members of a list are with them."""
         settle, correlate = self.settle, self.correlate
         terms = settle.accounts.get(account)
         if terms is None:
-            return events
-        protocol = terms.protocol
-        code, wake = said_yes(protocol), at + terms.report_within
+            return list(zip(writes, carrier_ids, strict=True))
+        code, wake = said_yes(terms.protocol), at + terms.report_within
         every, mine = self.homes.every, self.homes.mine
-        places, early = correlate.places, correlate.early_ones
+        places, members, early = correlate.places, correlate.members, correlate.has_early
         rows = c.entries.carrier_ids
-        others: list[Accepted] = []
+        others: list[Answered] = []
         taken: list[Message] = []
         step = Step(at, "answered", 1, 0, "", code)
-        keys = ids.keys(protocol, [event.carrier_id for event in events])
-        for event, key in zip(events, keys, strict=True):
-            write = event.tag
-            if type(write) is not Write:
-                others.append(event)
-                continue
-            m, part, where = write.message, write.part, (account, key)
+        for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
+            m, part, place = write.message, write.part, write.place
             if not (
                 # Written once, or refused so that it went again; not in doubt, nor over.
                 m.state is WAITING
                 and part.state is WRITTEN
                 and write.open
                 and len(m.parts) == 1
-                and event.carrier_id
-                and not m.lists
+                and carrier_id
+                and (place is not None or not m.lists)
                 and m.job.fields.report
                 and (every or mine(m.job))
-                and (not early or where not in early)
+                and not (early and correlate.expects(account, (key, *write.keys)))
             ):
-                others.append(event)
+                others.append((write, carrier_id))
                 continue
             write.open = False
             part.flying -= 1
             m.out -= 1
             part.state = ANSWERED
-            part.carrier_ids.append(event.carrier_id)
+            part.carrier_ids.append(carrier_id)
             part.wire = None
             m.state = ACCEPTED
             m.answered = at
@@ -97,14 +117,24 @@ class Usual:
                 step = Step(at, "answered", 1, write.attempt, write.node, code)
             if len(m.steps) < MOST_STEPS:
                 m.steps.append(step)
-            rows.append((account, key, m.mid, 1))
-            places[where] = (m, part)
+            if place is None:
+                rows.append((account, key, m.mid, 1))
+                places[account, key] = (m, part)
+            else:
+                if carrier_id != write.carrier_id:
+                    m.lists += ((place, carrier_id),)
+                for key in write.keys:
+                    rows.append((account, key, m.mid, WITH_RECIPIENT))
+                if (account, m.to) in members:
+                    correlate.register_member(account, write.keys, m, part)
+                else:
+                    members[account, m.to] = Listed(m, part, write.keys, None)
             taken.append(m)
         if taken:
             correlate.trim()
+            c.safe += taken
             if settle.outcome is not None:
                 c.answered += taken
-            c.safe += taken
             settle.tell(taken, c)
         return others
 
@@ -119,27 +149,39 @@ class Usual:
         receipts: list[Any] = []
         step = Step(at, "reported", 1, 1, "", "")
         for event in events:
-            keys = event.keys
-            place = places.get((account, keys[0])) if keys else None
+            to, keys = event.to, event.keys
+            member, place = None, None
+            if keys:
+                if members:
+                    to = folded(to)
+                    member = members.get((account, to))
+                if member is None:
+                    place = places.get((account, keys[0]))
+                elif keys[0] in member.keys and member.before is None:
+                    place = member.message, member.part
             if place is None or event.fate is not SAYS_DELIVERED:
                 others.append(event)
                 continue
             m, part = place
             if not (
-                (m.to == event.to or m.to == folded(event.to))
-                # Written once: it goes by one key, and a report before the answer is no doubt.
+                (m.to == to or m.to == folded(to))
+                # Written once: it goes by nothing else.  A report before the answer is no doubt.
                 and part.attempt == 1
+                and not part.tries
+                and not m.throttles
                 and (part.state is ANSWERED or part.state is WRITTEN)
                 and not m.final
                 and len(m.parts) == 1
-                and not m.lists
-                and (not members or (account, m.to) not in members)
+                and (member is not None or not m.lists)
                 and m.queued is None
                 and (every or mine(m.job))
             ):
                 others.append(event)
                 continue
-            del places[account, keys[0]]
+            if member is None:
+                del places[account, keys[0]]
+            else:
+                del members[account, to]
             held.pop(m.mid, None)
             part.state = PART_DELIVERED
             part.code = m.code = event.code

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 
 from daemon import account as accounts
+from daemon.lists import ListWrite
 from daemon.model import Write
 from daemon.usual import Usual
-from protocols.events import Accepted, Event, Fate, Rejected, Reported, Unanswered
+from protocols import ids
+from protocols.events import Accepted, Event, Fate, Refused, Rejected, Reported, Unanswered
 from protocols.part import Part as WirePart
 
 from .conftest import MakeDesk
@@ -30,7 +32,8 @@ VERDICTS = ((Fate.DELIVERED, "DELIVRD"), (Fate.FAILED, "UNDELIV"), (Fate.INTERME
 class Gateway:
     """Answers by chance, but the same to the same."""
 
-    def __init__(self, peer: Peer, protocol: str, seed: int) -> None:
+    def __init__(self, peer: Peer, protocol: str, seed: int, *, lists: bool) -> None:
+        self.lists = lists
         self.peer, self.protocol, self.seed = peer, protocol, seed
         self.receipts: list[Any] = []
         self.given: Counter[tuple[str, int]] = Counter()
@@ -50,14 +53,40 @@ class Gateway:
             return b"00A%x" % own
         return own.to_bytes({"cmpp": 8, "smgp": 10, "sgip": 12}[self.protocol])
 
-    def reported(self, key: bytes, part: WirePart, dice: Random) -> Reported:
-        failed = 1 if part.total == 1 else 0  # a report for what ended otherwise may find nobody
-        fate, code = dice.choices(VERDICTS, (8, failed, 1))[0]
-        to = dice.choice((part.to, "86" + part.to))
+    def reported(self, key: bytes, to: str, dice: Random, *, alone: bool = True) -> Reported:
+        # A report for what ended by that of another part may find nobody.
+        fate, code = dice.choices(VERDICTS, (8, int(alone), 1))[0]
+        to = dice.choice((to, "86" + to))
         return Reported((key,), 1, fate, code, to, (to, len(self.receipts)))
 
-    def hears(self, sequence: int, part: WirePart, write: Write) -> tuple[list[Event], list[Event]]:
+    def hears_list(
+        self, sequence: int, part: WirePart, tag: ListWrite
+    ) -> tuple[list[Event], list[Event]]:
+        """As `hears`, of a list."""
+        dice = Random(f"{self.seed} {part.to} {part.also}")
+        self.peer.wire.answers(sequence, self.peer.now)
+        own = tag.writes[0].carrier_id or self.carrier_id(part)
+        of_all = ids.list_keys(self.protocol, own, range(1 + len(part.also)))
+        keys = dict(zip((part.to, *part.also), of_all, strict=True))
+        refused = [Refused(to, 8, "8", dice.random() < 0.5) for to in keys if dice.random() < 0.1]
+        taken = keys.keys() - {each.to for each in refused}
+        said: list[Event] = [self.reported(dice.choice(keys[to]), to, dice) for to in sorted(taken)]
+        answer = Accepted(tag, own, tuple(refused))
+        kind = dice.choices(range(4), (4, 2, 1, 1))[0]
+        if kind == 0:
+            return [answer, *said], []
+        if kind == 1:
+            return [answer], [*said, *said[:1]]
+        if kind == 2:
+            return said, [answer]
+        return [Unanswered(tag)], [answer, *said]
+
+    def hears(
+        self, sequence: int, part: WirePart, write: Write | ListWrite
+    ) -> tuple[list[Event], list[Event]]:
         """What it says of a submit in the first read, and in the second."""
+        if isinstance(write, ListWrite):
+            return self.hears_list(sequence, part, write)
         dice = Random(f"{self.seed} {part.to} {part.number} {write.attempt} {write.part.tries}")
         tag = self.peer.wire.answers(sequence, self.peer.now)
         own = write.carrier_id or self.carrier_id(part)
@@ -66,10 +95,10 @@ class Gateway:
             key = own
         if dice.random() < 0.05 and self.protocol == "smpp":
             own = b""
-        said = self.reported(key, part, dice)
+        said = self.reported(key, part.to, dice, alone=part.total == 1)
         answer = Accepted(tag, own)
         # Parts of one message may leave in one turn or in two: chance has no say in their verdict.
-        kinds = 8 if part.total == 1 else 4
+        kinds = 8 if part.total == 1 and not self.lists else 4
         kind = dice.choices(range(kinds), (8, 4, 2, 1, 1, 1, 1, 1)[:kinds])[0]
         if kind == 0:
             return [answer, said], []
@@ -78,7 +107,7 @@ class Gateway:
         if kind == 2:
             return [said], [answer]
         if kind == 3:
-            return [answer], [said, self.reported(key, part, dice)]
+            return [answer], [said, self.reported(key, part.to, dice, alone=part.total == 1)]
         if kind == 4:
             return [Rejected(tag, 8, "8", throttled=True)], []
         if kind == 5:
@@ -88,16 +117,17 @@ class Gateway:
         return [Unanswered(tag)], [answer, said]
 
 
-async def ended(desk: Desk, protocol: str, seed: int) -> dict[str, Any]:
+async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[str, Any]:
     """What is known in the end of messages of all kinds, to which all kinds of things happened."""
     peer = desk.peer()
-    gateway = Gateway(peer, protocol, seed)
+    gateway = Gateway(peer, protocol, seed, lists=lists)
     chance = Random(seed)
     jobs = [
         {
             "id": f"j{number}",
             "to": [
-                f"139{seed:04}{number * 10 + index:04}" for index in range(chance.choice((1, 3)))
+                f"139{seed:04}{number * 10 + index:04}"
+                for index in range(chance.choice((1, 7 if lists else 3)))
             ],
             "text": chance.choice(("hello", "hello", "hello", LONG)),
             "report": chance.random() < 0.9,
@@ -145,6 +175,7 @@ async def ended(desk: Desk, protocol: str, seed: int) -> dict[str, Any]:
         "keys": desk.app.ledger._db.execute(keys).fetchall(),
         "receipts": sorted(gateway.receipts),
         "places": sorted(desk.app.correlate.places),
+        "members": sorted(desk.app.correlate.members),
         "states": dict(tally.messages),
         "submits": dict(tally.submits),
         "failures": dict(tally.failures),
@@ -165,8 +196,10 @@ def timeless(found: Any) -> Any:
 
 
 @asynccontextmanager
-async def opened(state: Path, protocol: str, patch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    extra = EXTRA if protocol == "sgip" else ""
+async def opened(
+    state: Path, protocol: str, patch: pytest.MonkeyPatch, *, lists: bool
+) -> AsyncIterator[Desk]:
+    extra = (EXTRA if protocol == "sgip" else "") + ("max_destinations = 9\n" if lists else "")
     terms = Terms(protocol=protocol, rate=100_000, window=400, extra=extra)
     desk = Desk(state, configured(terms))
     stand_still(patch, desk)
@@ -178,17 +211,20 @@ async def opened(state: Path, protocol: str, patch: pytest.MonkeyPatch) -> Async
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lists", [False, True])
+@pytest.mark.parametrize("seed", range(2))
 async def test_messages_settled_in_groups_end_as_they_would_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, seed: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, lists: bool, seed: int
 ) -> None:
     monkeypatch.setattr(accounts.random, "uniform", lambda low, high: 0.0)
-    async with opened(tmp_path / "groups", protocol, monkeypatch) as desk:
-        groups = await ended(desk, protocol, seed)
-    monkeypatch.setattr(Usual, "answered", lambda self, account, events, at, c: events)
+    async with opened(tmp_path / "groups", protocol, monkeypatch, lists=lists) as desk:
+        groups = await ended(desk, protocol, seed, lists=lists)
+    monkeypatch.setattr(
+        Usual, "_answered", lambda self, name, writes, own, *_: zip(writes, own, strict=True)
+    )
     monkeypatch.setattr(Usual, "reported", lambda self, account, link, events, at, c: events)
-    async with opened(tmp_path / "alone", protocol, monkeypatch) as desk:
-        alone = await ended(desk, protocol, seed)
+    async with opened(tmp_path / "alone", protocol, monkeypatch, lists=lists) as desk:
+        alone = await ended(desk, protocol, seed, lists=lists)
     for what, found in groups.items():
         assert found == alone[what], what
 

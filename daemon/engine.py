@@ -35,7 +35,7 @@ from .homes import Homes
 from .ledger import Entries, Ledger
 from .link import Link
 from .lists import ListWrite, Member
-from .model import ELSEWHERE, WAITS, WRITTEN, Message, Part, PartState, Place, State, Write
+from .model import ELSEWHERE, TAKEN, WAITS, WRITTEN, Message, Part, PartState, Place, State, Write
 from .numbers.normalise import folded
 from .offsets import Offsets
 from .queues import RouteQueue
@@ -52,8 +52,6 @@ log = structlog.get_logger()
 BEGUN = frozenset({State.WAITING, State.UNCERTAIN})
 """States in which some parts of a message may have left and others not."""
 ABOUT_MESSAGES = (Accepted, Rejected, Unanswered, Reported)
-TAKEN = frozenset({PartState.ANSWERED, PartState.DELIVERED, PartState.FAILED})
-"""What the gateway has said yes to."""
 Gone = dict[int, Message]
 """Messages that memory let go of together, by mid."""
 NOTHING = Entries()

@@ -79,6 +79,8 @@ class PartState(IntEnum):
 WAITING, UNCERTAIN, ACCEPTED = State.WAITING, State.UNCERTAIN, State.ACCEPTED
 DELIVERED, REJECTED, EXPIRED = State.DELIVERED, State.REJECTED, State.EXPIRED
 UNSENT, WRITTEN, ANSWERED, IN_DOUBT, PART_DELIVERED, FAILED, REFUSED = PartState
+TAKEN = frozenset({ANSWERED, PART_DELIVERED, FAILED})
+"""Of a part: the gateway has said yes to it."""
 
 
 class Part:

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .link import Link
-from .model import Message, PartState, State
-
-ANSWERED = frozenset((PartState.ANSWERED, PartState.DELIVERED))
+from .model import TAKEN, Message, State
 
 
 class Untold:
@@ -54,5 +52,5 @@ class Untold:
             if done or message.account != self._account:  # unwritten, it followed its route
                 del self._begun[mid]
             else:
-                parts += sum(part.state in ANSWERED for part in message.parts)
+                parts += sum(part.state in TAKEN for part in message.parts)
         return parts

@@ -279,8 +279,9 @@ class Account:
             self.links.remove(link)
             self._share_out()
         free: dict[int, Message] = {}
-        for message, part in link.unload():
-            message.take_back(part)
+        for write in link.unload():
+            message = write.message
+            message.take_back(write.part)
             if message.out == 0:
                 self.desk.release(message)
             free.setdefault(message.mid, message)

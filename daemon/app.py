@@ -493,8 +493,8 @@ class App:
         c = Changes()
         for account in self.accounts.values():
             for link in list(account.links):
-                for message, part in link.unload():
-                    self.engine.taken_back(message, part, c)
+                for write in link.unload():
+                    self.engine.taken_back(write.message, write.part, c)
         self.engine.commit(c)
 
     def _unanswered(self) -> bool:

@@ -6,7 +6,7 @@ it names has been answered, given up or taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -64,5 +64,17 @@ class Claim(msgspec.Struct, array_like=True):
     messages: list[Named]
 
 
-pack = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def pack(account: str, messages: Sequence[tuple[int, int, int, str]]) -> bytes:
+    """A claim on messages of one account, each as `Named` has it, without making one for each."""
+    return _encode(((account, messages),))
+
+
+def pack_all(claims: Sequence[Claim]) -> bytes:
+    """Claims of several accounts under one number."""
+    return _encode(claims)
+
+
 unpack = msgspec.msgpack.Decoder(list[Claim]).decode

@@ -17,7 +17,8 @@ from . import lists
 from .config import Account as Settings
 from .jobs import URGENT
 from .link import Link
-from .model import LANES, UNSENT, WRITTEN, Message, Part
+from .lists import Member
+from .model import LANES, UNSENT, WRITTEN, Message, Part, Write
 from .pacing import Pacer
 from .prepare import Refusal, prepare
 from .queues import Lanes, RouteQueue, Turns
@@ -26,7 +27,36 @@ from .untold import Untold
 CLAIM_AHEAD = 0.02
 """Seconds: a claim needs about one commit until it may be written."""
 
-Claimed = list[tuple[Link, Message, list[Part]]]
+
+class Dealt:
+    """Messages of one lane that were dealt to one link, and their parts, in order of writing."""
+
+    __slots__ = ("lane", "link", "messages", "writes")
+
+    def __init__(self, link: Link, lane: int) -> None:
+        self.link = link
+        self.lane = lane
+        self.messages: list[Message] = []
+        self.writes: list[Write] = []
+
+
+class Allowance:
+    """How much may still be dealt in one round: `slots` submits and `budget` parts to all links,
+    and of that `room` submits and `share` parts to the link whose turn it is.
+    """
+
+    __slots__ = ("budget", "room", "share", "slots")
+
+    def __init__(self, budget: int, slots: int) -> None:
+        self.budget = budget
+        self.slots = slots
+        self.room = self.share = 0
+
+    def dealt(self, parts: int, submits: int) -> None:
+        self.budget -= parts
+        self.share -= parts
+        self.slots -= submits
+        self.room -= submits
 
 
 class Desk(Protocol):
@@ -43,10 +73,10 @@ class Desk(Protocol):
     def unfit(self, message: Message, code: str, reason: str) -> None:
         """The message cannot go to this account at all."""
 
-    def still_wanted(self, message: Message) -> bool:
-        """False when the message expired or was settled; the engine took note."""
+    def wanted(self, messages: list[Message]) -> list[Message]:
+        """Those that neither expired nor were settled; the engine took note of the others."""
 
-    def claim(self, claimed: Claimed) -> None:
+    def claim(self, account: str, dealt: Sequence[Dealt]) -> None:
         """Write ahead that these may go out; the links are loaded once that is durable."""
 
     def release(self, message: Message) -> None:
@@ -92,11 +122,12 @@ class Dealing:
         self._turns = Turns()
 
     def has_waiting(self) -> bool:
-        return bool(
-            len(self.bound)
-            or any(len(queue.lanes) for queue in self.queues)
-            or any(len(link.again) for link in self.links)
-        )
+        if self.bound.total:
+            return True
+        for queue in self.queues:
+            if queue.lanes.total:
+                return True
+        return any(link.again.total for link in self.links)
 
     def deal(self, links: Sequence[Link], now: float) -> None:
         """Claim what may be written soon for these of the links."""
@@ -105,16 +136,14 @@ class Dealing:
         if self.has_waiting() and (slots := self._slots(links, now)) > 0:
             soon = self.pacer.soon(CLAIM_AHEAD, now)
             most = slots * self.settings.max_destinations
-            budget = min(most, soon - sum(link.reserved for link in self.links))
-            claimed: Claimed = []
-            if budget > 0:
-                self._deal_out(links, budget, slots, now, claimed)
-            else:
+            budget = min(most, soon - sum([link.reserved for link in self.links]))
+            urgent_only = budget <= 0
+            if urgent_only:
                 # Urgent ones go before what is claimed and not written.
-                budget = min(most, soon - sum(link.reserved_urgent for link in self.links))
-                self._deal_out(links, budget, slots, now, claimed, urgent_only=True)
-            if claimed:
-                self.desk.claim(claimed)
+                budget = min(most, soon - sum([link.reserved_urgent for link in self.links]))
+            dealt = self._deal_out(links, Allowance(budget, slots), now, urgent_only=urgent_only)
+            if dealt:
+                self.desk.claim(self.name, dealt)
         self._refill()
 
     def _slots(self, links: Sequence[Link], now: float) -> int:
@@ -144,13 +173,13 @@ class Dealing:
 
     def _has_urgent(self, link: Link) -> bool:
         """Whether anything urgent waits that the link could take."""
-        return bool(link.again.count(URGENT)) or self._urgent_anywhere()
+        return bool(link.again.waiting[URGENT]) or self._urgent_anywhere()
 
     def _urgent_anywhere(self) -> bool:
         """Whether anything urgent waits that every link could take."""
-        if self.bound.count(URGENT):
+        if self.bound.waiting[URGENT]:
             return True
-        return not self._begun_only and any(queue.lanes.count(URGENT) for queue in self.queues)
+        return not self._begun_only and any(queue.lanes.waiting[URGENT] for queue in self.queues)
 
     def _give_way(self, link: Link) -> int:
         """What is claimed for the link, waits for the pace and is not urgent waits again: an urgent
@@ -159,107 +188,162 @@ class Dealing:
         places = link.places
         back: dict[int, Message] = {}
         parts = [0] * LANES
-        for message, part in link.unload(keep=URGENT):
-            message.take_back(part)
+        for write in link.unload(keep=URGENT):
+            message = write.message
+            message.take_back(write.part)
             back.setdefault(message.mid, message)
             parts[message.lane] += 1
         if back:
             self.desk.give_back(list(back.values()))
-            waiting = [link.again, self.bound, *[queue.lanes for queue in self.queues]]
+            standing = self._standing(link)
             for lane, count in enumerate(parts):
-                self._turns.back(lane, count, waiting)
+                self._turns.back(lane, count, standing)
         return places - link.places
 
     def _deal_out(
-        self,
-        links: Sequence[Link],
-        budget: int,
-        slots: int,
-        now: float,
-        claimed: Claimed,
-        *,
-        urgent_only: bool = False,
-    ) -> None:
-        """Deal to the links in turn: at most `budget` parts in `slots` submits, but for the last
-        message or list, which may have more.
+        self, links: Sequence[Link], left: Allowance, now: float, *, urgent_only: bool
+    ) -> list[Dealt]:
+        """Deal to the links in turn, no more than is `left`; but the last message or list may have
+        more parts than that.
         """
+        dealt: list[Dealt] = []
         places = len(links)
-        lists_allowed = self.settings.max_destinations > 1
-        share = -(-budget // places)
+        share = -(-left.budget // places)
         self._turn += 1
         for place in range(places):
             link = links[(self._turn + place) % places]
-            room = link.room(now)
-            if room < 1 and link.takes(now) and self._has_urgent(link):
-                room += self._give_way(link)
-            allowed = min(share, budget)
-            every = self._sources(link)
-            sources = [lanes for lanes in every if any(lanes.lanes)]
-            while room > 0 and allowed > 0 and slots > 0:
-                found = self._turns.next(sources, urgent_only=urgent_only)
-                if found is None:
-                    break
-                message, source = found
-                parts = self._parts(message)
-                if not parts:
-                    continue
-                size = len(parts)
-                if size > min(room, slots) and message.lane == URGENT:
-                    freed = self._give_way(link)
-                    room += freed
-                    slots += freed
-                    sources = every  # what gave way may stand where nothing stood
-                if size > min(room, slots) and not link.may_exceed(message, now):
-                    source.put_back(message)
-                    self._turns.undo()
-                    break
-                if size > 1:
-                    self._turns.more(message.lane, size - 1, sources)
-                    if self.untold is not None:
-                        self.untold.begin(message)
-                along = self._along(message, source, link, sources) if lists_allowed else ()
-                link.reserve(message, size)
-                message.link = link
-                message.out += size
-                for part in parts:
-                    part.state = WRITTEN
-                claimed.append((link, message, parts))
-                room -= size
-                slots -= size
-                allowed -= size
-                budget -= size
-                if along:
-                    link.reserve_along(message.lane, len(along))
-                    claimed += [(link, each, each.parts) for each in along]
-                    allowed -= len(along)
-                    budget -= len(along)
+            sources = self._sources(link)
+            if not sources:
+                continue
+            left.share = min(share, left.budget)
+            left.room = link.room(now)
+            if left.room < 1 and link.takes(now) and self._has_urgent(link):
+                left.room += self._give_way(link)
+                sources = self._standing(link)  # what gave way may stand where nothing stood
+            self._deal_to(link, sources, left, now, dealt, urgent_only=urgent_only)
+        return dealt
 
-    def _along(
-        self, first: Message, source: Lanes, link: Link, sources: Sequence[Lanes]
-    ) -> Sequence[Message]:
-        """What makes one list with a message that is about to be claimed."""
+    def _deal_to(
+        self,
+        link: Link,
+        sources: Sequence[Lanes],
+        left: Allowance,
+        now: float,
+        dealt: list[Dealt],
+        *,
+        urgent_only: bool,
+    ) -> None:
+        lists_allowed = self.settings.max_destinations > 1
+        while left.room > 0 and left.share > 0 and left.slots > 0:
+            found = self._turns.whose(sources, urgent_only=urgent_only)
+            if found is None:
+                return
+            source, lane, most = found
+            most = min(most, left.room, left.share, left.slots)
+            taken = source.take(lane, 1 if lists_allowed else most)
+            yields = link.yields if lane == URGENT else 0
+            run = Dealt(link, lane)
+            fits = self._deal_run(run, source, self.desk.wanted(taken), most, left, now)
+            if run.messages:
+                dealt.append(run)
+            if not fits:
+                return
+            if link.yields < yields:
+                sources = self._standing(link)
+
+    def _deal_run(
+        self,
+        run: Dealt,
+        source: Lanes,
+        messages: list[Message],
+        most: int,
+        left: Allowance,
+        now: float,
+    ) -> bool:
+        """Deal what was taken out of a lane, until that has `most` parts; False when there is no
+        room for what is next.  What is not dealt stands in front again.
+        """
+        link, lane = run.link, run.lane
+        lists_allowed = self.settings.max_destinations > 1
+        dealt, writes, label = run.messages, run.writes, link.label
+        parts = submits = 0
+        fits = True
+        for at, message in enumerate(messages):
+            if parts < most:
+                ready = self._parts(message)
+                size = len(ready)
+                if size > 1:
+                    fits = self._fits(link, message, size, submits, left, now)
+            if parts >= most or not fits:
+                for rest in reversed(messages[at:]):
+                    source.put_back(rest)
+                break
+            if not size:
+                continue
+            along = self._along(message, source, link) if lists_allowed else None
+            message.link = link
+            message.out += size
+            link.reserved += size
+            if lane == URGENT:
+                link.reserved_urgent += size
+            dealt.append(message)
+            parts += size
+            submits += size
+            if along:
+                dealt += along
+                link.reserve_along(lane, len(along))
+                parts += len(along)
+                message.parts[0].state = WRITTEN
+                writes += [Member(each, each.parts[0], label) for each in (message, *along)]
+                continue
+            for part in ready:
+                part.state = WRITTEN
+                writes.append(Write(message, part, label))
+        left.dealt(parts, submits)
+        self._turns.count(lane, parts)
+        return fits
+
+    def _fits(
+        self, link: Link, message: Message, size: int, submits: int, left: Allowance, now: float
+    ) -> bool:
+        """Whether a message of several parts may be dealt to the link, after so many submits."""
+        room = min(left.room, left.slots) - submits
+        if size > room and message.lane == URGENT:
+            freed = self._give_way(link)
+            left.room += freed
+            left.slots += freed
+            room += freed
+        if size > room and not link.may_exceed(message, now):
+            return False
+        if self.untold is not None:
+            self.untold.begin(message)
+        return True
+
+    def _along(self, first: Message, source: Lanes, link: Link) -> list[Message]:
+        """What makes one list with a message that is about to be dealt."""
         most = min(self.settings.max_destinations, self.pacer.largest)
+        found: list[Message] = []
         if most < 2 or len(first.parts) != 1 or not lists.may_join(first):
-            return ()
+            return found
         found = lists.followers(first, source, most - 1)
         if found:
             lists.bind(first, found, link)
-            self._turns.more(first.lane, len(found), sources)
         return found
 
+    def _standing(self, link: Link) -> list[Lanes]:
+        """Where messages for a link may stand."""
+        own = [link.again, self.bound]
+        return own if self._begun_only else own + [queue.lanes for queue in self.queues]
+
     def _sources(self, link: Link) -> list[Lanes]:
-        """Where messages for a link come from; routes take turns."""
+        """Where messages for a link do stand; routes take turns."""
         queues = self.queues
         if len(queues) > 1:
             queues.append(queues.pop(0))
-        if self._begun_only:
-            return [link.again, self.bound]
-        return [link.again, self.bound, *[queue.lanes for queue in queues]]
+        return [lanes for lanes in self._standing(link) if lanes.total]
 
     def _parts(self, message: Message) -> list[Part]:
-        """What of the message is to be written now; empty when it was dealt with otherwise."""
-        if not self.desk.still_wanted(message):
-            return []
+        """What of the message is to be written now; empty when it cannot go to this account."""
         fresh = message.submitted is None
         if fresh or any(p.wire is None and p.state is UNSENT for p in message.parts):
             try:

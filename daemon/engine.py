@@ -27,15 +27,16 @@ from . import lists
 from .account import Account
 from .alarms import Alarms
 from .changes import Changes
-from .claims import Claim, Claims, Named, pack
+from .claiming import Claiming
+from .claims import Claims
 from .clock import wall
 from .correlate import Correlate
-from .dealing import Claimed
+from .dealing import Dealt
 from .homes import Homes
 from .ledger import Entries, Ledger
 from .link import Link
 from .lists import ListWrite, Member
-from .model import ELSEWHERE, TAKEN, WAITS, WRITTEN, Message, Part, PartState, Place, State, Write
+from .model import ELSEWHERE, TAKEN, WAITS, WRITTEN, Message, Part, PartState, State, Write
 from .numbers.normalise import folded
 from .offsets import Offsets
 from .queues import RouteQueue
@@ -115,10 +116,13 @@ class Engine:
         self._owed: deque[tuple[int, Changes]] = deque()
         """Changes of which something waits until the broker has what came of them."""
         self._deferred: list[tuple[Account, Link, list[Event]]] = []
+        self._dropped = 0
+        """Counts those that memory let go of before their end, with parts claimed or written."""
         self._reading = asyncio.Lock()
         self._let_go: list[Gone] = []
         """Of those, what may be forgotten once nobody reads."""
         self.usual = Usual(settle, correlate, homes, self.open)
+        self.claiming = Claiming(self)
         self.reports = Reports(self)
         self.loop = asyncio.get_running_loop()
 
@@ -236,16 +240,20 @@ class Engine:
             return False
         return True
 
-    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
-        job = places[0][0].job
+    def may_write_all(self, writes: list[Member]) -> list[Member]:
+        job = writes[0].message.job
         if self.stops.any or job.fields.expires_at is not None or not self.homes.mine(job):
-            return [place for place in places if self.may_write(*place)]
+            return [write for write in writes if self.may_write(write.message, write.part)]
         held = self.open
         return [
-            (m, part)
-            for m, part in places
-            if (part.state is WRITTEN and not m.final and held.get(m.mid) is m)
-            or self.may_write(m, part)
+            write
+            for write in writes
+            if (
+                write.part.state is WRITTEN
+                and not write.message.final
+                and held.get(write.message.mid) is write.message
+            )
+            or self.may_write(write.message, write.part)
         ]
 
     def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
@@ -292,23 +300,26 @@ class Engine:
         self.commit(c)
         return False
 
-    def claim(self, claimed: Claimed) -> None:
-        claim = self.claims.make(len(claimed))
-        named: dict[str, Claim] = {}
-        for link, message, _ in claimed:
-            if message.claim:
-                self.claims.release((message.claim,))
-            message.claim = claim
-            account = message.account or ""
-            if account not in named:
-                named[account] = Claim(account, [])
-            named[account].messages.append(
-                Named(message.mid, message.reference, len(message.parts), link.label)
-            )
-        c = Changes()
-        c.entries.claims.append((claim, wall(), pack(list(named.values()))))
-        c.then.append(partial(self._claimed, claimed))
-        self.commit(c)
+    def wanted(self, messages: list[Message]) -> list[Message]:
+        """Those that neither expired nor were settled; note was taken of the others."""
+        if self.homes.every and not self.stops.any:
+            opened = self.open
+            for m in messages:
+                if m.job.fields.expires_at is not None or opened.get(m.mid) is not m:
+                    break
+            else:
+                return messages
+        return [m for m in messages if self.still_wanted(m)]
+
+    @property
+    def revision(self) -> int:
+        """Goes up when what was claimed may be unwanted now, though neither expired nor settled:
+        something was stopped, partitions went to others, memory let go of a message.
+        """
+        return self._dropped + self.stops.revision + self.homes.revision
+
+    def claim(self, account: str, dealt: Sequence[Dealt]) -> None:
+        self.claiming.claim(account, dealt)
 
     def refill(self, queue: RouteQueue, lane: int) -> None:
         self.refill_from_ledger(queue, lane)
@@ -331,8 +342,9 @@ class Engine:
         for account in self.accounts.values():
             back: dict[int, Message] = {}
             for link in list(account.links):
-                for message, part in link.unload():
-                    message.take_back(part)
+                for write in link.unload():
+                    message = write.message
+                    message.take_back(write.part)
                     back.setdefault(message.mid, message)
             for message in back.values():
                 message.link = None
@@ -379,6 +391,8 @@ class Engine:
     def closed(self, message: Message) -> None:
         """The message is final: memory lets go of it."""
         self.open.pop(message.mid, None)
+        if message.out and not message.final:
+            self._dropped += 1
         if message.queued is not None:
             message.queued.died(message)
         if message.lists and message.account is not None:
@@ -588,33 +602,6 @@ class Engine:
             account.untold.answers += submits
             c.untold[account] = c.untold.get(account, 0) + submits
 
-    def _claimed(self, claimed: Claimed) -> None:
-        now = self.loop.time()
-        paused, every, mine = self.paused, self.homes.every, self.homes.mine
-        links: dict[Link, Account] = {}
-        back: list[Message] = []
-        before: Link | None = None
-        account: Account | None = None
-        for link, message, parts in claimed:
-            if link is not before:
-                before = link
-                open_ = not paused and link.taking and link.bound
-                account = self.of_link.get(link) if open_ else None
-            if account is None or not (every or mine(message.job)):
-                link.reserve(message, -len(parts))
-                for part in parts:
-                    message.take_back(part)
-                message.link = None
-                back.append(message)
-                continue
-            links[link] = account
-            link.load(message, parts)
-        if back:
-            self.give_back(back)
-        for link in links:
-            link.flush(now)
-        for account in set(links.values()):
-            account.pull(now)
 
     def give_back(self, messages: Sequence[Message]) -> None:
         """What of these was claimed, in this order, is not to be written now: they wait again.

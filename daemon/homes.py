@@ -32,6 +32,8 @@ class Homes:
         """Counts how often it came to that."""
         self.generation = 0
         """Counts revocations: what was taken before one will be given again."""
+        self.revision = 0
+        """Goes up whenever partitions were lost."""
         self._topics = tuple(topics)
         self._sure = sure
 
@@ -82,12 +84,14 @@ class Homes:
         lost = self.owned - places
         gained = places - self.owned
         self.owned -= lost
+        self.revision += 1
         self.rebalancing = False
         return lost, gained
 
     def _lapse(self) -> None:
         self.lapsed = True
         self.silences += 1
+        self.revision += 1
         self.owned = frozenset()
 
     def adopted(self, places: frozenset[Place]) -> None:

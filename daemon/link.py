@@ -22,8 +22,8 @@ from protocols.events import Closed, Event
 from protocols.session import BOUND, Session, State
 
 from .jobs import URGENT
-from .lists import Claimed, ListWrite, wire
-from .model import Message, Part, Place, Write
+from .lists import Claimed, ListWrite, Member, wire
+from .model import WRITTEN, Message, Part, Write
 from .pacing import Pacer
 from .queues import Lanes
 from .tally import Histogram
@@ -54,8 +54,12 @@ class Owner(Protocol):
     def may_write(self, message: Message, part: Part) -> bool:
         """False for a part that has expired or is settled meanwhile; the owner took note."""
 
-    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
+    def may_write_all(self, writes: list[Member]) -> list[Member]:
         """Those of a job's parts for which `may_write` is true."""
+
+    @property
+    def revision(self) -> int:
+        """Goes up when what was claimed may be unwanted now, though neither expired nor settled."""
 
 
 class Tap(Protocol):
@@ -106,8 +110,10 @@ class Link(asyncio.Protocol):
         """Of its account, where other daemons have to be told of answers."""
         self.again = Lanes()
         """Messages with parts to write that are bound to this link already."""
-        self.ready: tuple[deque[Place], ...] = (deque(), deque(), deque())
+        self.ready: tuple[deque[Write], ...] = (deque(), deque(), deque())
         """Claimed parts by lane, in order of writing."""
+        self._as_of = 0
+        """The owner's `revision` when the first of what is ready was claimed."""
         self.tap: Tap | None = None
         self.taking = False
         """Whether its account deals to it; what was claimed for it before goes back otherwise."""
@@ -212,7 +218,7 @@ class Link(asyncio.Protocol):
         """How many parts the next write needs to be allowed: those of a list go together."""
         for lane in self.ready:
             if lane:
-                listed = lane[0][0].listed
+                listed = lane[0].message.listed
                 return 1 if listed is None else int(listed.size)
         return 1
 
@@ -260,11 +266,13 @@ class Link(asyncio.Protocol):
         if lane == URGENT:
             self.reserved_urgent += count
 
-    def load(self, message: Message, parts: Sequence[Part]) -> None:
-        """Claimed parts, in order; their number was reserved before."""
-        lane = self.ready[message.lane]
-        for part in parts:
-            lane.append((message, part))
+    def load(self, lane: int, writes: Sequence[Write], revision: int) -> None:
+        """Claimed parts of a lane, in order, for which room was reserved before; `revision` is the
+        owner's of when they were claimed.
+        """
+        if not self.has_ready:
+            self._as_of = revision
+        self.ready[lane].extend(writes)
 
     def may_exceed(self, message: Message, now: float) -> bool:
         """Whether the message may be claimed though it has more parts than there is room for now.
@@ -279,48 +287,55 @@ class Link(asyncio.Protocol):
         waited = now - message.short_since >= self.session.limits.answer_within
         return waited and self.reserved == self.reserved_urgent
 
-    def unload(self, keep: int | None = None) -> list[Place]:
+    def unload(self, keep: int | None = None) -> list[Write]:
         """Take back what was not written, but for that of a lane to `keep`."""
         lanes = [lane for number, lane in enumerate(self.ready) if number != keep]
-        places = [place for lane in lanes for place in lane]
+        writes = [write for lane in lanes for write in lane]
         for lane in lanes:
             lane.clear()
-        for message, _ in places:
-            self.reserve(message, -1)
-        return places
+        for write in writes:
+            self.reserve(write.message, -1)
+        return writes
 
     def flush(self, now: float) -> None:
         """Write what is ready, as window and pace allow."""
-        session = self.session
+        session, owner = self.session, self.owner
         most = self._allowed(now) if self._writable else 0
         if most < 1:
             return
+        unrevised = self._as_of == owner.revision
         written: list[Write] = []
         paced = 0  # how many of them the pacer knows of
-        for lane in self.ready:
+        for number, lane in enumerate(self.ready):
             while lane and len(written) < most:
-                message, part = lane.popleft()
+                write = lane.popleft()
+                message, part = write.message, write.part
                 if message.listed is not None:
-                    lane.appendleft((message, part))
+                    lane.appendleft(write)
                     most = self._flush_list(lane, message.listed, written, paced, now)
                     paced = len(written)
                     continue
-                self.reserve(message, -1)
-                if not self.owner.may_write(message, part):
+                self.reserved -= 1
+                if number == URGENT:
+                    self.reserved_urgent -= 1
+                wire = part.wire
+                assert wire is not None, "a claimed part has been prepared"
+                stands = part.state is WRITTEN and wire.expires_at is None and not message.final
+                if not (stands and unrevised) and not owner.may_write(message, part):
                     continue
-                write = Write(message, part, part.doubts + 1, now, self.label)
-                assert part.wire is not None, "a claimed part has been prepared"
+                write.attempt = part.doubts + 1
+                write.at = now
                 try:
-                    write.carrier_id = session.submit(write, part.wire, now)
+                    write.carrier_id = session.submit(write, wire, now)
                 except EncodeError as exc:
-                    self.owner.unspelled(self, message, part, str(exc))
+                    owner.unspelled(self, message, part, str(exc))
                     continue
                 written.append(write)
         if written:
             if len(written) > paced:
                 self.pacer.take(len(written) - paced, now)
             self.window.peak = max(self.window.peak, session.unanswered)
-            self.owner.wrote(self, written, now)
+            owner.wrote(self, written, now)
             self.touch()
 
     def _allowed(self, now: float) -> int:
@@ -329,7 +344,7 @@ class Link(asyncio.Protocol):
         return allowed if self.untold is None else min(allowed, self.untold.places())
 
     def _flush_list(
-        self, lane: deque[Place], listed: Claimed, written: list[Write], paced: int, now: float
+        self, lane: deque[Write], listed: Claimed, written: list[Write], paced: int, now: float
     ) -> int:
         """Write the list that comes next in a lane, if its time has come; `paced` of what is
         written is what the pacer knows of, and all of it afterwards.
@@ -346,38 +361,40 @@ class Link(asyncio.Protocol):
             return len(written)  # nothing that is less urgent goes before it
         return len(written) + self._allowed(now)
 
-    def _break_up(self, lane: deque[Place], listed: Claimed) -> None:
+    def _break_up(self, lane: deque[Write], listed: Claimed) -> None:
         """The rate was changed to less than the list has: its members go one by one."""
-        for message, part in islice(lane, listed.size):
+        for write in islice(lane, listed.size):
+            message, part = write.message, write.part
             self.reserve(message, -1)
             message.listed = None
             self.reserve(message, 1)
-            part.wire = wire(listed.form, [(message, part)])
+            part.wire = wire(listed.form, [message])
 
     def _write_list(
-        self, lane: deque[Place], listed: Claimed, written: list[Write], now: float
+        self, lane: deque[Write], listed: Claimed, written: list[Write], now: float
     ) -> None:
         """The list that comes next in a lane, less what may not be written any more."""
-        claimed = [lane.popleft() for _ in range(listed.size)]
+        claimed = cast(list[Member], [lane.popleft() for _ in range(listed.size)])
         self.reserve(listed.first, -1)
         self.reserve_along(listed.first.lane, 1 - listed.size)
-        for message, _ in claimed:
-            message.listed = None
-        places = self.owner.may_write_all(claimed)
-        if not places:
+        for write in claimed:
+            write.message.listed = None
+        writes = self.owner.may_write_all(claimed)
+        if not writes:
             return
-        tag = ListWrite(places, now, self.label)
+        tag = ListWrite(writes, now, self.label)
+        form = wire(listed.form, [write.message for write in writes])
         try:
-            carrier_id = self.session.submit(tag, wire(listed.form, places), now)
+            carrier_id = self.session.submit(tag, form, now)
         except EncodeError as exc:
-            for message, part in places:
-                self.owner.unspelled(self, message, part, str(exc))
+            for write in writes:
+                self.owner.unspelled(self, write.message, write.part, str(exc))
             return
         if carrier_id is not None:
-            for write in tag.writes:
-                write.carrier_id = carrier_id
+            for member in tag.writes:
+                member.carrier_id = carrier_id
         written += tag.writes
-        self.pacer.take(len(places), now)
+        self.pacer.take(len(writes), now)
 
     def acknowledge(self, receipts: Sequence[Any]) -> None:
         """These are safe with us now; the peer may forget them.

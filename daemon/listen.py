@@ -20,7 +20,8 @@ from protocols.session import Session
 
 from .account import Account
 from .link import Link, Owner
-from .model import Message, Part, Place, Write
+from .lists import Member
+from .model import Message, Part, Write
 from .pacing import Pacer
 
 log = structlog.get_logger()
@@ -179,8 +180,12 @@ class Listener:
     def may_write(self, message: Message, part: Part) -> bool:
         return False
 
-    def may_write_all(self, places: Sequence[Place]) -> Sequence[Place]:
-        return ()
+    def may_write_all(self, writes: list[Member]) -> list[Member]:
+        return []
+
+    @property
+    def revision(self) -> int:
+        return 0
 
 
 _NO_PACE = Pacer(1.0, 1.0, 0.0)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from protocols import ids
 from protocols.part import Part as WirePart
 
-from .model import WRITTEN, Message, Part, PartState, Place, Write
+from .model import WRITTEN, Message, Part, PartState, Write
 from .queues import Lanes
 
 
@@ -31,22 +31,20 @@ class Claimed:
 
 
 class Member(Write):
-    """One recipient's part of a list that was written."""
+    """One recipient's part of a list, which has its `place` there when that is written."""
 
     __slots__ = ("keys", "place")
 
-    def __init__(
-        self, message: Message, part: Part, attempt: int, at: float, node: str, place: int
-    ) -> None:
+    def __init__(self, message: Message, part: Part, node: str) -> None:
         # As `Write` does, without the call.
         self.message = message
         self.part = part
-        self.attempt = attempt
-        self.at = at
         self.node = node
+        self.attempt = 0
+        self.at = 0.0
         self.carrier_id = None
         self.open = True
-        self.place = place
+        self.place: int | None = None
         self.keys: tuple[bytes, ...] = ()
         """What a report may quote of it, together with its recipient, once that is known."""
 
@@ -56,14 +54,15 @@ class ListWrite:
 
     __slots__ = ("at", "node", "writes")
 
-    def __init__(self, places: Sequence[Place], at: float, node: str) -> None:
+    def __init__(self, writes: list[Member], at: float, node: str) -> None:
         self.at = at
         """On the loop's clock."""
         self.node = node
-        self.writes = [
-            Member(message, part, part.doubts + 1, at, node, place)
-            for place, (message, part) in enumerate(places)
-        ]
+        self.writes = writes
+        for place, write in enumerate(writes):
+            write.attempt = write.part.doubts + 1
+            write.at = at
+            write.place = place
 
     def goes_by(self, protocol: str, carrier_id: bytes) -> None:
         """This is the carrier's id of the list."""
@@ -85,9 +84,9 @@ def answered_in(message: Message) -> bytes | None:
     return None
 
 
-def wire(form: WirePart, places: Sequence[Place]) -> WirePart:
+def wire(form: WirePart, messages: Sequence[Message]) -> WirePart:
     """`form`, that of the first of a list, for those of it that are to be written."""
-    to, *also = [message.to for message, _ in places]
+    to, *also = [message.to for message in messages]
     return replace(form, to=to, also=tuple(also))
 
 
@@ -121,6 +120,7 @@ def followers(first: Message, source: Lanes, most: int) -> list[Message]:
         lane.popleft()
         message.queued = None
         found.append(message)
+    source.took(first.lane, len(found))
     return found
 
 

@@ -132,20 +132,21 @@ class Part:
 
 
 class Write:
-    """One part written once; what a session gets as its tag."""
+    """One part that is written once, or is to be; what a session gets as its tag."""
 
     __slots__ = ("at", "attempt", "carrier_id", "message", "node", "open", "part")
     place: int | None = None
     """In the list that it left in; `keys` are what a report quotes of it then (`lists.Member`)."""
     keys: tuple[bytes, ...] = ()
 
-    def __init__(self, message: Message, part: Part, attempt: int, at: float, node: str) -> None:
+    def __init__(self, message: Message, part: Part, node: str) -> None:
         self.message = message
         self.part = part
-        self.attempt = attempt
-        self.at = at
-        """On the loop's clock."""
         self.node = node
+        self.attempt = 0
+        """Known when it is written."""
+        self.at = 0.0
+        """When that was, on the loop's clock."""
         self.carrier_id: bytes | None = None
         """What a report will quote, where that is known before the answer."""
         self.open = True

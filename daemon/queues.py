@@ -7,6 +7,7 @@ is read back, in order, when there is room again.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -23,24 +24,23 @@ BULK_SHARE = 10
 class Lanes:
     """Urgent, normal and bulk, first in first out each."""
 
-    __slots__ = ("dead", "lanes")
+    __slots__ = ("lanes", "total", "waiting")
 
     def __init__(self) -> None:
         self.lanes: tuple[deque[Message], ...] = tuple(deque() for _ in range(LANES))
-        self.dead = [0] * LANES
-        """Messages that became final where they stand, and are met when they are dealt."""
+        """Also messages that became final where they stand: those are met when they are dealt."""
+        self.waiting = [0] * LANES
+        """Messages that still wait, by lane."""
+        self.total = 0
+        """The sum of that."""
 
     def __len__(self) -> int:
         """Messages that still wait."""
-        return sum(map(len, self.lanes)) - sum(self.dead)
+        return self.total
 
     def __iter__(self) -> Iterator[Message]:
         for lane in self.lanes:
             yield from lane
-
-    def count(self, lane: int) -> int:
-        """Messages of a lane that still wait."""
-        return len(self.lanes[lane]) - self.dead[lane]
 
     def oldest(self, lane: int, most: int) -> list[Message]:
         """Those of a lane that wait, first come first."""
@@ -50,47 +50,66 @@ class Lanes:
     def append(self, message: Message) -> None:
         """A message that stands somewhere already stays where it is."""
         if message.queued is None:
+            lane = message.lane
             message.queued = self
-            self.lanes[message.lane].append(message)
+            self.lanes[lane].append(message)
+            self.waiting[lane] += 1
+            self.total += 1
 
     def extend(self, lane: int, messages: Sequence[Message]) -> None:
         """Messages of one lane that stand nowhere yet."""
         for message in messages:
             message.queued = self
         self.lanes[lane].extend(messages)
+        self.waiting[lane] += len(messages)
+        self.total += len(messages)
 
     def put_back(self, message: Message) -> None:
         """To the front of its lane; one that stands somewhere already stays where it is."""
         if message.queued is None:
+            lane = message.lane
             message.queued = self
-            self.lanes[message.lane].appendleft(message)
+            self.lanes[lane].appendleft(message)
+            self.waiting[lane] += 1
+            self.total += 1
 
     def pop(self, lane: int) -> Message:
         message = self.lanes[lane].popleft()
         if message.queued is self:
             message.queued = None
-        else:
-            self.dead[lane] -= 1
+            self.waiting[lane] -= 1
+            self.total -= 1
         return message
+
+    def take(self, lane: int, most: int) -> list[Message]:
+        """Those of a lane that waited longest, taken out."""
+        stand = self.lanes[lane]
+        found: list[Message] = []
+        while stand and len(found) < most:
+            message = stand.popleft()
+            if message.queued is self:
+                message.queued = None
+                found.append(message)
+        self.took(lane, len(found))
+        return found
+
+    def took(self, lane: int, count: int) -> None:
+        """So many of a lane that waited do so no more."""
+        self.waiting[lane] -= count
+        self.total -= count
 
     def died(self, message: Message) -> None:
         """A message that stands here is final."""
         message.queued = None
-        lane = self.lanes[message.lane]
-        self.dead[message.lane] += 1
-        if self.dead[message.lane] == len(lane):
-            lane.clear()
-            self.dead[message.lane] = 0
+        lane = message.lane
+        self.waiting[lane] -= 1
+        self.total -= 1
+        if not self.waiting[lane]:
+            self.lanes[lane].clear()
 
     def clear(self) -> list[Message]:
         """Take everything out; returns what still waits."""
-        found = [message for message in self if message.queued is self]
-        for message in found:
-            message.queued = None
-        for lane in self.lanes:
-            lane.clear()
-        self.dead = [0] * LANES
-        return found
+        return [message for lane in range(LANES) for message in self.take(lane, sys.maxsize)]
 
 
 class RouteQueue:
@@ -130,7 +149,7 @@ class RouteQueue:
     def offer(self, message: Message) -> bool:
         """Queue a new message; False when it stays in the ledger only."""
         lane = message.lane
-        if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:
+        if self.spilled[lane] or self.lanes.waiting[lane] >= MOST_IN_MEMORY:
             self.spilled[lane] += 1
             # Of a job that another daemon told of in part it is older than it is new.
             self.newest[lane] = min(self.newest[lane], message.mid - 1)
@@ -142,7 +161,7 @@ class RouteQueue:
 
     def offer_all(self, lane: int, messages: list[Message]) -> int:
         """As `offer`, of one lane and in the order of their numbers; how many were queued."""
-        room = 0 if self.spilled[lane] else max(0, MOST_IN_MEMORY - self.lanes.count(lane))
+        room = 0 if self.spilled[lane] else max(0, MOST_IN_MEMORY - self.lanes.waiting[lane])
         count = min(room, len(messages))
         if count:
             self.newest[lane] = max(self.newest[lane], messages[count - 1].mid)
@@ -155,7 +174,7 @@ class RouteQueue:
     def admit(self, message: Message) -> bool:
         """Queue a message that is older than others that were; False when the ledger keeps it."""
         lane = message.lane
-        if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:
+        if self.spilled[lane] or self.lanes.waiting[lane] >= MOST_IN_MEMORY:
             self.spilled[lane] += 1
             self.newest[lane] = min(self.newest[lane], message.mid - 1)
             return False
@@ -170,7 +189,7 @@ class RouteQueue:
 
     def wants_refill(self, lane: int) -> int:
         """How many messages should be read back now."""
-        room = MOST_IN_MEMORY - self.lanes.count(lane)
+        room = MOST_IN_MEMORY - self.lanes.waiting[lane]
         if not (self.spilled[lane] or self.parked[lane]):
             return 0
         if self.refilling[lane] or room < MOST_IN_MEMORY // 2:
@@ -179,56 +198,56 @@ class RouteQueue:
 
 
 class Turns:
-    """Which message is next: urgent first, then normal before bulk, but bulk gets its share."""
+    """Which messages are next: urgent first, then normal before bulk, but bulk gets its share."""
 
-    __slots__ = ("_before", "_since_bulk")
+    __slots__ = ("_rivals", "_since_bulk")
 
     def __init__(self) -> None:
-        self._since_bulk = self._before = 0
+        self._since_bulk = 0
+        """Parts that were normal since the last bulk one, while any was waiting."""
+        self._rivals = False
+        """Whether both had anything waiting at the last turn."""
 
-    def next(
+    def whose(
         self, sources: Sequence[Lanes], *, urgent_only: bool = False
-    ) -> tuple[Message, Lanes] | None:
-        """The next message and where it came from; earlier sources go first within a lane."""
+    ) -> tuple[Lanes, int, int] | None:
+        """Where the next messages come from, their lane, and how many parts of it may follow each
+        other; earlier sources go first within a lane.
+        """
         normal = bulk = None
-        self._before = self._since_bulk
         for source in sources:
-            urgent_lane, normal_lane, bulk_lane = source.lanes
-            if urgent_lane:
-                return source.pop(URGENT), source
-            if normal is None and normal_lane:
+            waiting = source.waiting
+            if waiting[URGENT]:
+                return source, URGENT, sys.maxsize
+            if normal is None and waiting[NORMAL]:
                 normal = source
-            if bulk is None and bulk_lane:
+            if bulk is None and waiting[BULK]:
                 bulk = source
         if urgent_only:
             return None
+        self._rivals = normal is not None and bulk is not None
         if bulk is not None and (normal is None or self._since_bulk >= BULK_SHARE - 1):
-            self._since_bulk = max(0, self._since_bulk - BULK_SHARE + 1)
-            return bulk.pop(BULK), bulk
+            return bulk, BULK, sys.maxsize if normal is None else 1
         if normal is not None:
-            since = self._since_bulk + 1
-            # What was not there has missed nothing.
-            self._since_bulk = since if bulk is not None or since < BULK_SHARE else BULK_SHARE - 1
-            return normal.pop(NORMAL), normal
+            most = sys.maxsize if bulk is None else BULK_SHARE - 1 - self._since_bulk
+            return normal, NORMAL, most
         return None
 
-    def more(self, lane: int, count: int, sources: Sequence[Lanes]) -> None:
-        """So many parts of a lane go along with that of `next`'s last message, and count as well:
-        further parts of it, or other messages of its list.
-        """
-        if lane == NORMAL and any(source.lanes[BULK] for source in sources):
-            self._since_bulk += count
-        elif lane == BULK and any(source.lanes[NORMAL] for source in sources):
-            self._since_bulk -= count * (BULK_SHARE - 1)
+    def count(self, lane: int, parts: int) -> None:
+        """So many parts were dealt out of the lane whose turn it was."""
+        # What was not there has missed nothing.
+        if lane == NORMAL:
+            since = self._since_bulk + parts
+            self._since_bulk = since if self._rivals else min(since, BULK_SHARE - 1)
+        elif lane == BULK:
+            since = self._since_bulk - parts * (BULK_SHARE - 1)
+            self._since_bulk = since if self._rivals else max(since, 0)
 
-    def back(self, lane: int, count: int, sources: Sequence[Lanes]) -> None:
+    def back(self, lane: int, parts: int, sources: Sequence[Lanes]) -> None:
         """So many parts of a lane that had its turn wait again: it missed nothing without others,
-        as `more` has it.
+        as `count` has it.
         """
-        since = self._since_bulk
-        self.more(lane, -count, sources)
-        self._before += self._since_bulk - since
-
-    def undo(self) -> None:
-        """What `next` gave last goes back, and its turn was none."""
-        self._since_bulk = self._before
+        if lane == NORMAL and any(source.waiting[BULK] for source in sources):
+            self._since_bulk -= parts
+        elif lane == BULK and any(source.waiting[NORMAL] for source in sources):
+            self._since_bulk += parts * (BULK_SHARE - 1)

@@ -26,7 +26,9 @@ class Stops:
         self._goes_to = goes_to
         self._at: dict[tuple[What, str], float] = {}
         self.any = False
-        """Whether there is anything to look at: asked twice for every message."""
+        """Whether there is anything to look at."""
+        self.revision = 0
+        """Goes up with every stop."""
 
     def all(self) -> list[Stop]:
         """Those that may mean something still."""
@@ -36,6 +38,7 @@ class Stops:
         key = (stop.what, stop.name)
         self._at[key] = max(stop.at, self._at.get(key, stop.at))
         self.any = True
+        self.revision += 1
 
     def forget(self, stop: Stop) -> None:
         """The stop is so old that nothing can be meant by it; a later one of the same stays."""

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.claims import START_BITS, Claim, Named, pack, unpack
+from daemon.claims import START_BITS, Claim, Named, pack_all, unpack
 from daemon.config import Config
 from daemon.ledger import WAITING_STATES, files, reader
 from daemon.ledger.errors import explain
@@ -109,7 +109,7 @@ def _claim(
         by_account.setdefault(name, []).append(named)
     if not by_account:
         return 0
-    mids = pack([Claim(name, some) for name, some in by_account.items()])
+    mids = pack_all([Claim(name, some) for name, some in by_account.items()])
     db.execute("insert into claim values (?, ?, ?)", (number, made, mids))
     return sum(map(len, by_account.values()))
 

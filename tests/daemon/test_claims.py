@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.claims import Claim, Claims, Named, pack, unpack
+from daemon.claims import Claim, Claims, Named, pack, pack_all, unpack
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.randoms())
@@ -30,4 +30,5 @@ def test_a_later_claim_has_a_higher_number() -> None:
 
 def test_a_claim_comes_back_from_the_ledger_as_it_went() -> None:
     claims = [Claim("a", [Named(1 << 10, 200, 3, "n1")]), Claim("b", [])]
-    assert unpack(pack(claims)) == claims
+    assert unpack(pack_all(claims)) == claims
+    assert unpack(pack("a", [(1 << 10, 200, 3, "n1")])) == claims[:1]

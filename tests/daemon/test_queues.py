@@ -29,10 +29,21 @@ def filled(lanes: Iterable[Lane]) -> Lanes:
     return found
 
 
-def drawn(*sources: Lanes) -> list[Message]:
+def turn(turns: Turns, *sources: Lanes, most: int = 1, parts: int = 1) -> list[Message]:
+    """The next messages, each with so many parts; none when nothing waits."""
+    whose = turns.whose(sources)
+    if whose is None:
+        return []
+    source, lane, may = whose
+    taken = source.take(lane, min(most, may))
+    turns.count(lane, len(taken) * parts)
+    return taken
+
+
+def drawn(*sources: Lanes, most: int = 1) -> list[Message]:
     turns, found = Turns(), []
-    while (one := turns.next(sources)) is not None:
-        found.append(one[0])
+    while taken := turn(turns, *sources, most=most):
+        found += taken
     return found
 
 
@@ -43,6 +54,12 @@ def test_everything_comes_once_and_each_lane_in_its_order(lanes: list[Lane]) -> 
     for lane in Lane:
         of_lane = [m.mid for m in found if m.lane == lane]
         assert of_lane == sorted(of_lane)
+
+
+@given(st.lists(LANE, max_size=80), st.integers(1, 20))
+def test_many_at_once_come_as_they_would_one_by_one(lanes: list[Lane], most: int) -> None:
+    one_by_one, at_once = drawn(filled(lanes)), drawn(filled(lanes), most=most)
+    assert [m.mid for m in at_once] == [m.mid for m in one_by_one]
 
 
 @given(st.lists(LANE, max_size=80))
@@ -66,9 +83,7 @@ def test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between() 
     for number in range(100):
         lanes.append(message(1000 + number, Lane.URGENT))
         for _ in range(2):
-            one = turns.next([lanes])
-            assert one is not None
-            found.append(one[0].lane)
+            found += [one.lane for one in turn(turns, lanes)]
     assert found.count(Lane.URGENT) == 100
     assert found.count(Lane.BULK) == 10
 
@@ -77,24 +92,20 @@ def test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between() 
 def test_what_gave_way_again_and_again_while_it_was_alone_counts_for_nothing(lane: Lane) -> None:
     lanes, turns = filled([lane]), Turns()
     for _ in range(50):
-        one = turns.next([lanes])
-        assert one is not None
-        turns.more(lane, 8, [lanes])
-        lanes.put_back(one[0])
+        [one] = turn(turns, lanes, parts=9)
+        lanes.put_back(one)
         turns.back(lane, 9, [lanes])
     both = filled([Lane.NORMAL] * 100 + [Lane.BULK] * 100)
     found = []
     for _ in range(20):
-        one = turns.next([both])
-        assert one is not None
-        found.append(one[0].lane)
+        found += [one.lane for one in turn(turns, both)]
     assert found.count(Lane.BULK) == 2
 
 
 def test_what_gave_way_has_its_turns_again() -> None:
     lanes, turns = filled([Lane.NORMAL] * 100 + [Lane.BULK] * 100), Turns()
     for _ in range(5):
-        taken = [one[0] for one in (turns.next([lanes]) for _ in range(10)) if one is not None]
+        taken = [one for _ in range(10) for one in turn(turns, lanes)]
         for one in reversed(taken):
             lanes.put_back(one)
         for lane in Lane:
@@ -108,11 +119,12 @@ def test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have(normal: int, bu
     sizes = {Lane.NORMAL: normal, Lane.BULK: bulk}
     counts = {Lane.NORMAL: 0, Lane.BULK: 0}
     while sum(counts.values()) < 20_000:
-        found = turns.next([lanes])
+        found = turns.whose([lanes])
         assert found is not None
-        lane = Lane(found[0].lane)
+        lane = Lane(found[1])
+        lanes.take(lane, 1)
         lanes.append(message(0, lane))  # it never runs out
-        turns.more(lane, sizes[lane] - 1, [lanes])
+        turns.count(lane, sizes[lane])
         counts[lane] += sizes[lane]
     assert counts[Lane.BULK] / sum(counts.values()) == pytest.approx(0.1, abs=0.01)
 
@@ -120,10 +132,9 @@ def test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have(normal: int, bu
 def test_what_was_alone_owes_nothing_when_the_other_comes() -> None:
     lanes, turns = filled([Lane.BULK] * 3), Turns()
     for _ in range(3):
-        assert turns.next([lanes]) is not None
-        turns.more(Lane.BULK, 98, [lanes])
+        assert turn(turns, lanes, parts=99)
     both = filled([Lane.NORMAL] * 20 + [Lane.BULK] * 20)
-    found = [one[0].lane for _ in range(20) if (one := turns.next([both])) is not None]
+    found = [one.lane for _ in range(20) for one in turn(turns, both)]
     assert found.count(Lane.BULK) == 2
 
 
@@ -149,7 +160,7 @@ def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPat
     assert queue.spilled == [0, 2, 0]
     queue.lanes.pop(Lane.NORMAL)
     assert not queue.offer(message(6, Lane.NORMAL)), "those in the ledger come first"
-    assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.count(Lane.NORMAL) < 3
+    assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.waiting[Lane.NORMAL] < 3
 
 
 @pytest.mark.parametrize("sizes", [(2, 1), (3, 2), (5,), (1, 1, 4)])

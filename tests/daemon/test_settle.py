@@ -78,7 +78,8 @@ class Desk:
 
     def write(self, m: Message, part: int = 1, at: float = RECEIVED, node: str = "n1") -> Write:
         found = m.parts[part - 1]
-        write = Write(m, found, found.doubts + 1, at, node)
+        write = Write(m, found, node)
+        write.attempt, write.at = found.doubts + 1, at
         m.out += 1
         self.settle.written([write], node, at)
         return write

@@ -319,6 +319,11 @@ STOPS = (
         by=f"{ENGINE}test_waiting.py::test_a_stop_ends_what_waits_in_memory_parked_and_held_and_leaves_what_was_written",
     ),
     breaks(
+        "2 a stop reaches what is claimed",
+        Edit("daemon.link:Link.flush", "self._as_of == owner.revision", "True"),
+        by=f"{ENGINE}test_give_back.py::test_what_is_stopped_when_it_is_claimed_and_waits_for_the_pace_is_not_written",
+    ),
+    breaks(
         "2 a stop is known after a restart",
         Edit("daemon.stopping:Stopping.note", "c.entries.keeps.append(", "str("),
         by=f"{ENGINE}test_waiting.py::test_a_stop_reaches_jobs_that_are_taken_after_it_and_not_those_produced_after_it",
@@ -381,7 +386,7 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
         "6.3 memory is bounded whatever waits",
         Edit(
             "daemon.queues:RouteQueue.offer",
-            "if self.spilled[lane] or self.lanes.count(lane) >= MOST_IN_MEMORY:",
+            "if self.spilled[lane] or self.lanes.waiting[lane] >= MOST_IN_MEMORY:",
             "if False:",
         ),
         by=f"{DAEMON}test_queues.py::test_a_full_lane_leaves_the_rest_to_the_ledger",
@@ -471,7 +476,7 @@ RATE_AND_WINDOW_ARE_NEVER_EXCEEDED = (
     ),
     breaks(
         "6.4 a list counts in the rate with every recipient",
-        Edit("daemon.link:Link._write_list", "self.pacer.take(len(places), now)", "pass"),
+        Edit("daemon.link:Link._write_list", "self.pacer.take(len(writes), now)", "pass"),
         by=f"{LISTS}test_a_list_counts_in_the_rate_with_every_recipient",
     ),
     breaks(
@@ -580,20 +585,28 @@ FAILOVER = (
 URGENCY = (
     breaks(
         "6.6 bulk has a tenth beside lists, too",
-        Edit("daemon.queues:Turns.more", "self._since_bulk += count", "pass"),
+        Edit(
+            "daemon.queues:Turns.count",
+            "since if self._rivals else min(since, BULK_SHARE - 1)",
+            "self._since_bulk + 1",
+        ),
         by=f"{DAEMON}test_queues.py::test_bulk_gets_a_tenth_whatever_the_lists_of_both_lanes_have[99-1]",
     ),
     breaks(
         "6.6 urgent goes before everything",
-        Edit("daemon.queues:Turns.next", "if urgent_lane:", "if urgent_lane and not normal_lane:"),
+        Edit(
+            "daemon.queues:Turns.whose",
+            "if waiting[URGENT]:",
+            "if waiting[URGENT] and not waiting[NORMAL]:",
+        ),
         by=f"{DAEMON}test_queues.py::test_a_tenth_of_what_urgent_leaves_is_bulk_though_urgent_comes_in_between",
     ),
     breaks(
         "6.6 urgent goes before what is claimed and not written",
         Edit(
             "daemon.dealing:Dealing.deal",
-            "self._deal_out(links, budget, slots, now, claimed, urgent_only=True)",
-            "pass",
+            "urgent_only = budget <= 0",
+            "urgent_only = False",
         ),
         by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_parts_that_are_claimed_and_not_written",
     ),
@@ -601,7 +614,7 @@ URGENCY = (
         "6.6 urgent goes before what is claimed in a window of one",
         Edit(
             "daemon.dealing:Dealing._deal_out",
-            "if room < 1 and link.takes(now) and self._has_urgent(link):",
+            "if left.room < 1 and link.takes(now) and self._has_urgent(link):",
             "if False:",
         ),
         by=f"{ENGINE}test_pace.py::test_an_urgent_message_goes_before_the_one_that_is_claimed_in_a_window_of_one",
@@ -614,8 +627,8 @@ URGENCY = (
     breaks(
         "6.6 a long urgent message goes before one that is claimed",
         Edit(
-            "daemon.dealing:Dealing._deal_out",
-            "if size > min(room, slots) and message.lane == URGENT:",
+            "daemon.dealing:Dealing._fits",
+            "if size > room and message.lane == URGENT:",
             "if False:",
         ),
         by=f"{ENGINE}test_pace.py::test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed",
@@ -762,7 +775,7 @@ THE_RECORD = (
 OPERATORS = (
     breaks(
         "nothing is written by a bind that is held",
-        Edit("daemon.engine:Engine._claimed", "link.taking and link.bound", "link.bound"),
+        Edit("daemon.claiming:Claiming._claimed", "link.taking and link.bound", "link.bound"),
         by=f"{ENGINE}test_holds.py::"
         "test_what_is_being_claimed_for_a_bind_when_it_is_held_goes_to_another",
     ),

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from daemon import dealing
+from daemon.changelog import Stop
+from daemon.changes import Changes
 
 from .conftest import MakeDesk
 from .desk import Terms
@@ -61,3 +63,17 @@ async def test_what_was_being_claimed_for_a_bind_that_broke_keeps_its_order(
     await taking
     wrote = await desk.written(desk.peer(), 3)
     assert [write.message.id for _, _, write in wrote] == ["j0/0", "j1/0", "j2/0"]
+
+
+async def test_what_is_stopped_when_it_is_claimed_and_waits_for_the_pace_is_not_written(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=4, window=4))
+    peer = desk.peer()
+    await desk.take(*({"id": f"j{n}"} for n in range(4)))
+    [(_, _, first)] = await desk.written(peer)
+    stop = Stop(what="job", name="j2", at=desk.at)
+    desk.app.replica.stopping.note(stop, Changes())
+    wrote = [first.message.id.partition("/")[0], *[job for _, job in await run(desk, peer, 1.5)]]
+    assert wrote == ["j0", "j1", "j3"]
+    assert desk.states("j2/0") == ["rejected"]

@@ -199,7 +199,7 @@ async def test_nothing_is_claimed_over_and_over_beside_an_urgent_message_that_ha
                     each.accepts(sequence)
         await asyncio.sleep(0.002)
     [now] = [message for message in member.app.engine.open.values() if message.id == "now/0"]
-    assert first.link.again.count(now.lane) == 1
+    assert first.link.again.waiting[now.lane] == 1
     made = member.app.engine.claims.make(1) & 0xFFFFFFFF
     assert made <= 20
 

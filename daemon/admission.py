@@ -68,15 +68,14 @@ class Admission:
 
     def messages(self, job: Job) -> list[Message]:
         """One for each recipient; a number that cannot be sent to has its code already."""
-        found = []
-        numbers: set[str] = set()
-        for index, raw in enumerate(job.fields.to):
-            message = self.message(job, index, raw)
-            if message.code is None:
-                if message.to in numbers:
+        found = [self.message(job, index, raw) for index, raw in enumerate(job.fields.to)]
+        numbers = [message.to for message in found if message.code is None]
+        if len(set(numbers)) < len(numbers):
+            seen: set[str] = set()
+            for message in found:
+                if message.code is None and message.to in seen:
                     message.code = "LOCAL:DUPLICATE"
-                numbers.add(message.to)
-            found.append(message)
+                seen.add(message.to)
         return found
 
     def message(self, job: Job, index: int, raw: str) -> Message:
@@ -106,9 +105,18 @@ class Admission:
         rows = c.entries.messages
         plain = new and not engine.stops.any
         doors: dict[str | None, Door] = {}
+        job: Job | None = None
         for m in messages:
-            job = m.job
-            fields = job.fields
+            if m.job is not job:
+                job = m.job
+                fields = job.fields
+                account = fields.account
+                usual = (
+                    not fields.ext
+                    and fields.expires_at is None
+                    and fields.not_before is None
+                    and (every or mine(job))
+                )
             open_[m.mid] = m
             if m.code is not None:
                 engine.settle.refused(m, m.code, at, c)
@@ -116,20 +124,13 @@ class Admission:
             carrier = m.carrier
             if carrier is None:
                 self.tally.unknown_prefix += 1
-            account = fields.account
             name = carrier if account is None else OWN + account
             door = doors.get(name)
             if door is None:
                 door = doors[name] = self._door(carrier, account, at)
                 door.open &= plain
             m.route = door.route
-            if (
-                door.open
-                and not fields.ext
-                and fields.expires_at is None
-                and fields.not_before is None
-                and (every or mine(job))
-            ):
+            if usual and door.open:
                 # Nothing else can happen to it in this commit: its row is what all have.
                 m.wake = wake = at + door.patience
                 life = untouched(carrier, job.bill_units)

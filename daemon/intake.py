@@ -274,7 +274,8 @@ class Intake:
             else:
                 of_job = admission.messages(job)
                 messages += of_job
-                mids = [message.mid for message in of_job]
+                first = job.seq << INDEX_BITS
+                mids = range(first, first + len(to))
                 self.engine.offsets.hold(topic, partition, offset, job.seq, mids)
                 self.tally.jobs[topic, "taken"] += 1
         self._hold_run(run, follows, seq, count)

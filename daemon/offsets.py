@@ -46,7 +46,7 @@ class Offsets:
         """Further records of a job."""
         self._moved: set[Place] = set()
         self._safe: list[int] = []
-        """The last messages of jobs that are safe, of which the records are still to be let go."""
+        """Messages that are safe, of which the records are still to be let go."""
         self._unpublished: deque[tuple[int, Sequence[int]]] = deque()
         self._published = 0
 
@@ -99,8 +99,6 @@ class Offsets:
 
     def release(self, mids: Iterable[int]) -> None:
         """These messages are safe now; does nothing for one that holds no record."""
-        if self._mids:
-            mids = [mid for mid in mids if self._is_last(mid)]
         self._safe += mids
         if len(self._safe) >= AT_ONCE:
             self._let_go()
@@ -109,7 +107,7 @@ class Offsets:
         """Of the records of what is safe."""
         if not self._safe:
             return
-        jobs = sorted({mid >> INDEX_BITS for mid in self._safe})
+        jobs = self._ended() if self._mids else sorted({mid >> INDEX_BITS for mid in self._safe})
         self._safe.clear()
         records = self._records.pop_all(jobs)
         if self._repeats:
@@ -124,16 +122,23 @@ class Offsets:
                 self._moved.add(self._places[number])
             start = until
 
-    def _is_last(self, mid: int) -> bool:
-        """Whether no other message of the job is open."""
-        job = mid >> INDEX_BITS
-        mids = self._mids.get(job)
-        if mids is not None:
-            mids.discard(mid)
-            if mids:
-                return False
-            del self._mids[job]
-        return True
+    def _ended(self) -> list[int]:
+        """The jobs of what is safe of which nothing else is open."""
+        jobs: list[int] = []
+        safe = sorted(self._safe)
+        start, end = 0, len(safe)
+        while start < end:
+            job = safe[start] >> INDEX_BITS
+            until = bisect_left(safe, (job + 1) << INDEX_BITS, start)
+            mids = self._mids.get(job)
+            if mids is not None:
+                mids.difference_update(safe[start:until])
+                if not mids:
+                    del self._mids[job]
+            if not mids:
+                jobs.append(job)
+            start = until
+        return jobs
 
     def release_with(self, batch: int, mids: Sequence[int]) -> None:
         """These messages are safe once this batch of the outbox is published, and all before it."""

@@ -36,7 +36,11 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 a job's record is open until its last message is safe",
-        Edit("daemon.offsets:Offsets._is_last", "if mids:", "if False:"),
+        Edit(
+            "daemon.offsets:Offsets._ended",
+            "if not mids:\n            jobs",
+            "if True:\n            jobs",
+        ),
         by=f"{DAEMON}test_offsets.py::test_a_job_holds_its_record_until_its_last_message_is_safe",
     ),
     breaks(

@@ -27,6 +27,7 @@ from daemon.ledger import files, keys, purge
 from daemon.ledger.errors import explain
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
+from daemon.ledger.rows import INDEX_BITS
 from daemon.ledger.statement import Bulk, fetch, real
 from daemon.ledger.volume import Volume
 from daemon.logger import log
@@ -118,6 +119,7 @@ class Archiver:
         """
         cutoff = int(now - self._archive_after)
         moved = done = 0
+        await self._ledger.settled()
         last = await self._call(self._last_before, cutoff)
         while jobs := await self._call(self._candidates, done, last, cutoff):
             done = jobs[-1][0]
@@ -186,7 +188,9 @@ class Archiver:
                 low = seq + 1
             else:
                 high = middle - 1
-        return int(high)
+        # Those of which a first row may be all that there is are not finished (`fresh`).
+        (first,) = self._db.execute("select min(first) from fresh").fetchone()
+        return int(high) if first is None else min(int(high), (first >> INDEX_BITS) - 1)
 
     def _candidates(self, after: int, last: int, cutoff: int) -> list[tuple[int, float]]:
         """seq and time of receiving of the next finished jobs, a slice of them at most."""

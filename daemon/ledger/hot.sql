@@ -7,6 +7,13 @@ create index message_waiting on message (route, lane, state) where state < 4;
 -- Deadlines: one entry per unfinished message that has one, nearly in order of time.
 create index message_wake on message (wake) where final = 0 and wake is not null;
 
+-- First rows of messages that have none in `message` yet; one that is there counts (fresh.py).
+create table fresh (
+    first integer primary key,          -- the lowest mid
+    changed integer not null,
+    rows blob not null                  -- their columns but for `changed`, MessagePack
+) strict;
+
 create table claim (
     id integer primary key,
     at real not null,

@@ -238,6 +238,11 @@ class Ledger:
             raise LedgerError(f"{self.path}: the ledger has failed, see the first error")
         return done.result()
 
+    async def settled(self) -> None:
+        """Every message that is durable has a row of its own, in the indexes, too (`fresh`)."""
+        if self._writer.fresh:
+            await self.run(lambda _: None)
+
     def _write(self) -> None:
         if self.failed.done():
             return
@@ -349,6 +354,7 @@ class Ledger:
     def _close_file(self) -> None:
         try:
             if not self.failed.done():
+                self._writer.settle()
                 self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
             self._db.close()
         except sqlite3.Error as exc:
@@ -407,22 +413,26 @@ class Ledger:
 
         The last pair of one call is `after` of the next.
         """
+        await self.settled()
         return await self._read(self._reader.due, after, until, limit)
 
     async def queued(
         self, route: str, lane: int, state: int, after: int, limit: int
     ) -> list[tuple[JobRow, MessageRow]]:
         """Messages of a queue with mid > `after`, oldest first; `state` is below WAITING_STATES."""
+        await self.settled()
         return await self._read(self._reader.queued, route, lane, state, after, limit)
 
     async def queued_mids(
         self, route: str, lane: int, state: int, after: int, limit: int
     ) -> list[int]:
         """As `queued`, the numbers alone."""
+        await self.settled()
         return await self._read(self._reader.queued_mids, route, lane, state, after, limit)
 
     async def queues(self) -> list[Queued]:
         """What waits, of all routes; reads the index of what waits once."""
+        await self.settled()
         return await self._read(self._reader.queues)
 
     async def outbox(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:

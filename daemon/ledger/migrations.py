@@ -42,7 +42,15 @@ class Step(NamedTuple):
     the file."""
 
 
-STEPS = (Step(2, "newer keys stand behind the others in `lookup`: the tables are the same"),)
+STEPS = (
+    Step(2, "newer keys stand behind the others in `lookup`: the tables are the same"),
+    Step(
+        3,
+        "first rows of messages gather in `fresh`",
+        ledger="create table fresh"
+        " (first integer primary key, changed integer not null, rows blob not null) strict;",
+    ),
+)
 VERSION = STEPS[-1].to
 """The schema of this version, in `pragma user_version`."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from daemon.ledger import files
+from daemon.ledger import files, fresh
 from daemon.ledger.keys import END, NEWER, Recent, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
@@ -73,9 +73,15 @@ def message_row(columns: Sequence[Any]) -> MessageRow:
 
 
 def messages(db: sqlite3.Connection, mids: Iterable[int]) -> list[MessageRow]:
-    """Those of `mids` that this file has, in order."""
+    """Those of `mids` that this file has, in order; within a transaction, if somebody writes."""
+    wanted = set(mids)
     rest = "from message m where m.mid in (select value from json_each(?)) order by m.mid"
-    return [message_row(row) for row in fetch(db, _MESSAGE, rest, (_json(mids),))]
+    rows = [message_row(row) for row in fetch(db, _MESSAGE, rest, (_json(wanted),))]
+    if len(rows) < len(wanted):
+        first = fresh.rows_of(db, wanted.difference([row.mid for row in rows]))
+        if first:
+            rows = sorted(rows + first)
+    return rows
 
 
 def jobs(db: sqlite3.Connection, seqs: Iterable[int]) -> list[JobRow]:
@@ -90,7 +96,9 @@ def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
         "from json_each(?) s cross join message m"
         " on m.mid between s.value << 10 and s.value << 10 | 1023"
     )
-    return [mid for (mid,) in fetch(db, "m.mid", rest, (_json(seqs),))]
+    which = set(seqs)
+    mids = {mid for (mid,) in fetch(db, "m.mid", rest, (_json(which),))}
+    return sorted(mids.union(fresh.mids_of(db, which)))
 
 
 def refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
@@ -166,7 +174,7 @@ class Reader:
         try:
             found = {ref >> INDEX_BITS for ref in self._job_refs(ids)} | set(recent.values())
             rows = jobs(db, found)
-            unfinished = self._unfinished(row.seq for row in rows)
+            unfinished = self._unfinished({row.seq for row in rows})
             # What was forgotten is still known while it is under way.
             known = {
                 row.id: Known(row.seq, row.digest, row.seq not in unfinished, row.offset < 0)
@@ -211,12 +219,20 @@ class Reader:
         hashes = everywhere(map(hash_job, ids))
         return [ref for (ref,) in fetch(self._db, "ref", rest, (hashes,))]
 
-    def _unfinished(self, seqs: Iterable[int]) -> set[int]:
+    def _unfinished(self, seqs: set[int]) -> set[int]:
         rest = (
             "from json_each(?) s where exists (select 1 from message m where m.final = 0 and"
             " m.mid between s.value << 10 and s.value << 10 | 1023)"
         )
-        return {seq for (seq,) in fetch(self._db, "s.value", rest, (_json(seqs),))}
+        if not seqs:
+            return set()
+        found = {seq for (seq,) in fetch(self._db, "s.value", rest, (_json(seqs),))}
+        if first := set(fresh.mids_of(self._db, seqs - found)):
+            # What has a row was looked at.
+            rest = "from message m where m.mid in (select value from json_each(?))"
+            first -= {mid for (mid,) in fetch(self._db, "m.mid", rest, (_json(first),))}
+            found |= {mid >> INDEX_BITS for mid in first}
+        return found
 
     def find(
         self, wanted: Sequence[tuple[str, bytes]]
@@ -237,9 +253,19 @@ class Reader:
         return found
 
     def load(self, mids: Sequence[int]) -> list[tuple[JobRow, MessageRow]]:
-        return self._pairs(
+        pairs = self._pairs(
             "where m.mid in (select value from json_each(?)) order by m.mid", (_json(mids),)
         )
+        db = self._db
+        if len(pairs) == len(set(mids)) or not fresh.there(db):
+            return pairs
+        db.execute("begin")
+        try:
+            rows = messages(db, mids)
+            by_seq = {row.seq: row for row in jobs(db, {row.mid >> INDEX_BITS for row in rows})}
+        finally:
+            db.execute("commit")
+        return [(by_seq[row.mid >> INDEX_BITS], row) for row in rows]
 
     def queued(
         self, route: str, lane: int, state: int, after: int, limit: int

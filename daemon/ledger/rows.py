@@ -90,7 +90,7 @@ class Entries:
     """One unit of change: all of it is kept, or nothing.
 
     A message's first row comes together with its job's.  Jobs and messages are inserted or
-    overwritten whole, but for the number of a message, which stays.  Of claims and keeps, what an
+    overwritten whole; the number of a message never changes.  Of claims and keeps, what an
     `Entries` takes away goes before what it adds.
     """
 

@@ -1,5 +1,6 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
--- Version 2, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`.
+-- Version 3, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
+-- in the ledger.
 
 create table job (
     seq integer primary key,            -- in the order of taking

@@ -22,6 +22,7 @@ from time import perf_counter
 
 import msgspec
 
+from daemon.ledger.fresh import Fresh
 from daemon.ledger.keys import Recent, Upward
 from daemon.ledger.rows import (
     INDEX_BITS,
@@ -97,12 +98,14 @@ class Writer:
         "_recent",
         "_unclaims",
         "_upward",
+        "fresh",
         "recent",
     )
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._upward = Upward(db)
+        self.fresh = Fresh(db)
         self.recent = Recent()
         self.recent.add(
             db.execute("select hash, ref from recent where ref & 1023 <> 1023").fetchall()
@@ -144,19 +147,26 @@ class Writer:
                 self.recent.moved()
         return perf_counter() - began
 
+    def settle(self) -> None:
+        """As a transaction of its own: every message gets its row (`fresh`)."""
+        self._db.execute("begin immediate")
+        self.fresh.settle()
+        self._db.execute("commit")
+
     def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
         if batch.jobs:
             self._jobs.run(db, batch.jobs)
-        messages: list[MessageValues] = []
-        if batch.messages:
-            # Written twice within a batch: the later row is the one to keep.
-            last = {row[0]: row for row in batch.messages}
-            messages = list(last.values())
-            self._messages.run(db, messages, batch.changed)
+        # Written twice within a batch: the later row is the one to keep.
+        messages = {row[0]: row for row in batch.messages}
+        new = {job[0] for job in batch.jobs}
+        arrived = [row for row in messages.values() if row[0] >> INDEX_BITS in new] if new else []
+        if messages:
+            rows = self.fresh.take(arrived, messages, batch.changed)
+            self._messages.run(db, rows, batch.changed)
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
         if batch.jobs or batch.carrier_ids:
-            found, carrier_ids = keys(batch.jobs, messages, batch.carrier_ids)
+            found, carrier_ids = keys(batch.jobs, arrived, batch.carrier_ids)
             self._recent.run(db, found + carrier_ids)
             self.recent.add(carrier_ids)
         if batch.begins:
@@ -180,21 +190,22 @@ class Writer:
             db.execute("insert into outbox values (?, ?)", row)
         if batch.told is not None:
             db.execute("delete from outbox where n <= ?", (batch.told,))
+        if batch.chores:
+            # They may look at what they like.
+            self.fresh.settle()
         for chore in batch.chores:
             chore(db)
 
 
 def keys(
     jobs: Sequence[JobValues],
-    messages: Iterable[MessageValues],
+    arrived: Iterable[MessageValues],
     carrier_ids: Sequence[tuple[str, bytes, int, int]],
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """What `recent` gets for these rows: of jobs and numbers, and of carrier ids.
 
-    A message's number comes only once, with its job.
+    A message's number comes only once, with its job: `arrived` are those messages.
     """
     found = [(hash_job(job[1]), job_ref(job[0])) for job in jobs]
-    if jobs:
-        new = {job[0] for job in jobs}
-        found += [(hash_to(row[1]), row[0]) for row in messages if row[0] >> INDEX_BITS in new]
+    found += [(hash_to(row[1]), row[0]) for row in arrived]
     return found, [(hash_carrier_id(row[1]), row[2]) for row in carrier_ids]

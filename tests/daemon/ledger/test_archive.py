@@ -337,7 +337,8 @@ async def test_a_number_has_its_messages_newest_last_over_all_files(
     for seq in (1, 2, 3):
         row = (*message(seq)[:1], "13912345678", *message(seq)[2:])
         await kept(ledger, Entries(jobs=[job(seq)], messages=[row]))
-    await kept(ledger, delivered([2]))
+    row = (*finished(2)[:1], "13912345678", *finished(2)[2:])
+    await kept(ledger, Entries(messages=[row]))
     assert await archiver.sweep(NOON + 2 * HOUR) == 1
     assert [job.seq for job, _ in history.by_to("13912345678")] == [1, 2, 3]
     assert history.by_to("13900000000") == []

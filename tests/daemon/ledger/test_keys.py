@@ -173,7 +173,7 @@ async def test_files_of_the_version_before_are_taken_over(state_dir: Path, clock
     with closing(sqlite3.connect(state_dir / LEDGER)) as db:
         db.executescript(
             "insert or ignore into lookup select hash, ref from recent; delete from recent;"
-            "pragma user_version = 1;"
+            "drop table fresh; pragma user_version = 1;"
         )
     again = start(state_dir, clock)
     assert await all_found(again, range(1, 31))

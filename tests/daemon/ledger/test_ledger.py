@@ -148,6 +148,7 @@ async def test_any_content_comes_back_to_the_last_digit(
 
 async def test_the_number_of_a_message_stays(ledger: Ledger) -> None:
     await kept(ledger, taken([1]))
+    await ledger.settled()
     await kept(ledger, Entries(messages=[(mid(1), "139", "mobile", 1, None, 9, 1, None, b"")]))
     ((_, row),) = await ledger.load([mid(1)])
     assert (row.to, row.state) == (number(1), 9)

@@ -29,6 +29,7 @@ async def large_commit(ledger: Ledger) -> list[str]:
     """The files that are there in its transaction, before it ends."""
     seqs = range(1, MANY + 1)
     await kept(ledger, taken(seqs))
+    await ledger.settled()
     ledger.put(Entries(messages=[message(seq, state=1) for seq in seqs]))
     return await ledger.run(unnamed)
 

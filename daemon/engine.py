@@ -602,7 +602,6 @@ class Engine:
             account.untold.answers += submits
             c.untold[account] = c.untold.get(account, 0) + submits
 
-
     def give_back(self, messages: Sequence[Message]) -> None:
         """What of these was claimed, in this order, is not to be written now: they wait again.
 

@@ -14,7 +14,7 @@ import pytest
 
 from daemon import account as accounts
 from daemon.lists import ListWrite
-from daemon.model import Write
+from daemon.model import State, Write
 from daemon.usual import Usual
 from protocols import ids
 from protocols.events import Accepted, Event, Fate, Refused, Rejected, Reported, Unanswered
@@ -87,7 +87,8 @@ class Gateway:
         """What it says of a submit in the first read, and in the second."""
         if isinstance(write, ListWrite):
             return self.hears_list(sequence, part, write)
-        dice = Random(f"{self.seed} {part.to} {part.number} {write.attempt} {write.part.tries}")
+        before = (write.attempt, write.part.tries, write.message.throttles)
+        dice = Random(f"{self.seed} {part.to} {part.number} {before}")
         tag = self.peer.wire.answers(sequence, self.peer.now)
         own = write.carrier_id or self.carrier_id(part)
         key = own[4:] if self.protocol == "sgip" else own.lstrip(b"0").lower()
@@ -136,7 +137,9 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
     ]
     await desk.take(*jobs)
     assert len(desk.app.engine.open) > 24, "all were taken"
-    for _ in range(12):
+    for _ in range(100):
+        if all(m.state is State.ACCEPTED for m in desk.app.engine.open.values()):
+            break
         submits = await desk.written(peer, most=0.05)
         submits.sort(key=lambda each: (each[1].to, each[1].number))
         reads: tuple[list[Event], list[Event]] = ([], [])
@@ -161,7 +164,8 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
     rows = []
     for *row, life in found:
         fields = msgspec.msgpack.decode(life)
-        fields[14].sort(key=repr)  # reports that are looked up come in any order
+        # Reports that are looked up come in any order.
+        fields[14] = sorted(timeless(fields[14]), key=repr)
         del fields[2], fields[3:5]  # references and claims say in which order it was dealt out
         rows.append(timeless([*row, fields]))
     keys = "select account, key, mid, part from carrier_id order by mid, key, part"

@@ -129,7 +129,7 @@ class Changes:
                     m.lane,
                     m.account,
                     int(m.state),
-                    int(m.final),
+                    1 if m.final else 0,
                     m.wake,
                     life,
                 )

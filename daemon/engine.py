@@ -483,11 +483,10 @@ class Engine:
     def _touched(self, c: Changes) -> None:
         """Let go of messages that are over, and of claims on those that are; note wake times."""
         touched, open_ = c.touched, self.open
-        still = [m for m in touched.values() if m.out == 0]
-        self._release(still)
+        self._release([m for m in touched.values() if m.claim and m.out == 0])
         if not self.homes.every:
-            for m in still:
-                if not self.homes.mine(m.job) and open_.get(m.mid) is m:
+            for m in touched.values():
+                if m.out == 0 and not self.homes.mine(m.job) and open_.get(m.mid) is m:
                     self.let_go(m)
         # What waits is left to the queues, which read back all that they do not hold.
         gone = {

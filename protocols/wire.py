@@ -255,6 +255,23 @@ class Tlvs(Sized):
             at += 4 + length
         return tuple(found), at
 
+    def first(self, buf: bytes, at: int) -> dict[int, bytes]:
+        """Values by tag, of repeated ones the first; an IndexError where one is cut short."""
+        found: dict[int, bytes] = {}
+        unpack, have = self.head.unpack_from, len(buf)
+        while at < have:
+            if at + 4 > have:
+                raise IndexError
+            tag, length = unpack(buf, at)
+            at += 4
+            end = at + length
+            if end > have:
+                raise IndexError
+            if tag not in found:
+                found[tag] = buf[at:end]
+            at = end
+        return found
+
     def show(self, name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield (
             name,

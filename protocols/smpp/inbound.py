@@ -9,7 +9,6 @@ from typing import Any
 from .. import ids
 from ..errors import DecodeError
 from ..events import Received, Reported
-from ..wire import Tlv
 from . import pdus, receipts, status, tlvs
 
 # esm_class of what a message centre delivers (section 5.2.12).
@@ -32,7 +31,7 @@ def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
 
     A receipt is the command and the sequence number to answer.
     """
-    found: tuple[Tlv, ...] = ()
+    parameters: dict[int, bytes] = {}
     usual = _DELIVER.match(pdu, 16) if command == pdus.DELIVER_SM else None
     if usual is not None and usual.end() + usual[5][0] <= len(pdu):
         source, dest = usual[1].decode("latin-1"), usual[2].decode("latin-1")
@@ -41,18 +40,20 @@ def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
         text = pdu[at : (end := at + usual[5][0])]
         if end < len(pdu):
             try:
-                found, _ = _PARAMETERS.get(pdu, end)
-            except ValueError as exc:
+                parameters = _PARAMETERS.first(pdu, end)
+            except IndexError as exc:
                 raise DecodeError(
-                    f"deliver_sm.tlv: {exc}", offset=end, status=_PARAMETERS.status
+                    "deliver_sm.tlv: the last optional parameter is cut short",
+                    offset=end,
+                    status=_PARAMETERS.status,
                 ) from exc
     else:
         kind = pdus.SubmitSm if command == pdus.DELIVER_SM else pdus.DataSm
         body = kind.decode(pdu, 16)
         source, dest = body.source_addr, body.destination_addr
-        esm_class, coding, found = body.esm_class, body.data_coding, body.tlv
+        esm_class, coding = body.esm_class, body.data_coding
+        parameters = dict(reversed(body.tlv))  # of repeated ones the first counts
         text = body.short_message if isinstance(body, pdus.SubmitSm) else b""
-    parameters = dict(reversed(found)) if found else {}  # of repeated ones the first counts
     text = text or parameters.get(tlvs.MESSAGE_PAYLOAD, b"")
     receipt = (command, int.from_bytes(pdu[12:16], "big"))
     what = esm_class & KIND

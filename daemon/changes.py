@@ -21,6 +21,8 @@ WITH_RECIPIENT = 0
 with the recipient.
 """
 
+Receipts = dict[Any, list[Any]]
+"""Of every report and inbound message to acknowledge, by connection."""
 Tell = Callable[[Message, bytes], Event]
 """The record that tells other daemons of a message and its life."""
 Report = Callable[[Message], Event]
@@ -59,8 +61,7 @@ class Changes:
         """
         self.untold: dict[Any, int] = {}
         """How many submits these were, by account."""
-        self.receipts: dict[Any, list[Any]] = {}
-        """Of every report and inbound message to acknowledge, by connection."""
+        self.receipts: Receipts = {}
         self.then: list[Callable[[], None]] = []
 
     def touch(self, message: Message) -> None:

@@ -26,7 +26,7 @@ from protocols.events import (
 from . import lists
 from .account import Account
 from .alarms import Alarms
-from .changes import Changes
+from .changes import Changes, Receipts
 from .claiming import Claiming
 from .claims import Claims
 from .clock import wall
@@ -113,8 +113,8 @@ class Engine:
         self._batch = ledger.last_batch
         """The last batch of events that became durable."""
         self._published = 0
-        self._owed: deque[tuple[int, Changes]] = deque()
-        """Changes of which something waits until the broker has what came of them."""
+        self._owed: deque[tuple[int, Receipts, dict[Account, int]]] = deque()
+        """What waits until the broker has a batch; the changes would keep their messages alive."""
         self._deferred: list[tuple[Account, Link, list[Event]]] = []
         self._dropped = 0
         """Counts those that memory let go of before their end, with parts claimed or written."""
@@ -559,9 +559,9 @@ class Engine:
             self.safe([message.mid for message in c.safe])
         if c.receipts or c.answered:
             if self._batch > self._published and self.connected():
-                self._owed.append((self._batch, c))
+                self._owed.append((self._batch, c.receipts, c.untold))
             else:
-                self._pay(c)
+                self._pay(c.receipts, c.untold)
         for then in c.then:
             then()
 
@@ -570,19 +570,22 @@ class Engine:
         self._published = n
         self.offsets.published(n)
         while self._owed and self._owed[0][0] <= n:
-            self._pay(self._owed.popleft()[1])
+            _, receipts, untold = self._owed.popleft()
+            self._pay(receipts, untold)
 
     def owe_nothing(self) -> None:
         """The broker is away: our disk has to do, for carriers do not wait as long."""
         while self._owed:
-            self._pay(self._owed.popleft()[1])
+            _, receipts, untold = self._owed.popleft()
+            self._pay(receipts, untold)
 
-    def _pay(self, c: Changes) -> None:
-        """Do what waited for the broker to have these changes."""
-        for link, receipts in c.receipts.items():
-            link.acknowledge(receipts)
-        for account, submits in c.untold.items():
-            account.untold.answers -= submits
+    def _pay(self, receipts: Receipts, untold: dict[Account, int]) -> None:
+        """Do what waited for the broker."""
+        for link, of_link in receipts.items():
+            link.acknowledge(of_link)
+        for account, submits in untold.items():
+            if account.untold is not None:
+                account.untold.answers -= submits
             account.nudge()
 
     def _note_untold(self, c: Changes) -> None:

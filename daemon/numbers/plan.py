@@ -77,7 +77,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str | None]]:
         if not (prefix.isascii() and prefix.isdigit() and 3 <= len(prefix) <= 11):
             raise PlanError(f"{path}:{at}: prefix: {prefix!r} is not 3 to 11 digits")
         carrier = rest.partition("\t")[0].strip()
-        if carrier not in (*CARRIERS, NONE):
+        if carrier != NONE and carrier not in CARRIERS:
             allowed = ", ".join(CARRIERS)
             raise PlanError(f"{path}:{at}: carrier: {carrier!r} is not one of {allowed} or {NONE}")
         yield prefix, None if carrier == NONE else carrier

@@ -67,6 +67,7 @@ def test_whoever_comes_when_told_to_writes_at_the_full_rate(rate: int) -> None:
     assert 0.98 * rate * 10 - 1 <= wrote <= rate * 10 + 1
 
 
+@pytest.mark.interpreted
 @given(RATES, STARTS, st.lists(st.floats(0.0, 2.0), min_size=1, max_size=30))
 def test_at_the_moment_it_names_something_may_be_written(
     rate: float, start: float, gaps: list[float]

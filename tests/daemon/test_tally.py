@@ -38,6 +38,7 @@ def test_more_than_is_counted_at_once_is_all_there() -> None:
     assert histogram.sum == pytest.approx(0.004 * (AT_ONCE + 1) + 12.0 * (AT_ONCE + 2))
 
 
+@pytest.mark.interpreted
 def test_messages_that_go_out_together_count_each_for_the_topic_it_came_on() -> None:
     messages: list[Any] = [
         SimpleNamespace(job=SimpleNamespace(source=(topic, 0, 7), produced=at, received=at + 1.0))

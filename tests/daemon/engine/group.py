@@ -161,16 +161,20 @@ class LogSource:
         self.on_assigned, self.on_revoked = on_assigned, on_revoked
         self.next: dict[Place, int] = {}
         self.certain = True
+        self.given = False
+        """Whether the records that were asked for last are being taken in."""
         self._may_commit = False
 
     async def start(self) -> None:
         return None
 
     async def take(self, most: int, wait: float) -> list[Record]:
+        self.given = False
         found = self._some(most)
         if not found:
             await self.log.wait(wait)
             found = self._some(most)
+        self.given = bool(found)
         return found
 
     def _some(self, most: int) -> list[Record]:
@@ -282,15 +286,6 @@ class Member(Desk):
         self.app.router.usable = lambda name: bool(self.up.get(name))
         self.app.router.changed()
         self.outlet.away = self.away_at_start
-        self.taking = False
-        take = self.app.intake.take
-
-        async def noted(records: Sequence[Record]) -> None:
-            self.taking = True
-            await take(records)
-            self.taking = False
-
-        self.app.intake.take = noted  # type: ignore[method-assign]
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -329,7 +324,7 @@ class Member(Desk):
         return (
             (read or tail.stuck)
             and not (app.replica._busy or app.takeover._busy or app.takeover._due.is_set())
-            and not self.taking
+            and not self.source.given
             and (taken or not app.intake.ready.is_set())
             and (app.outbox.waiting == 0 or self.outlet.keeps)
             and not app.ledger._writing

@@ -208,6 +208,7 @@ async def test_a_part_that_came_into_doubt_after_the_hold_of_another_is_resent_t
     assert desk.states("j/0")[-1] == "accepted"
 
 
+@pytest.mark.interpreted
 async def test_what_is_claimed_once_more_is_on_the_disk_as_resent_before_its_claim(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

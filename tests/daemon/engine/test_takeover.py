@@ -194,6 +194,7 @@ async def test_no_part_that_was_answered_is_sent_again_by_the_new_owner(
     assert group.states("j/0") == ["accepted"]
 
 
+@pytest.mark.interpreted
 async def test_a_takeover_waits_for_what_is_being_taken_over(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +298,7 @@ async def test_nothing_is_taken_from_a_partition_while_only_another_one_is_taken
     assert not await a.written(peer, most=0.1)
 
 
+@pytest.mark.interpreted
 async def test_a_report_told_by_another_daemon_survives_a_kill_before_it_is_looked_up(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +457,7 @@ async def test_a_job_of_which_only_a_part_was_told_is_whole_for_who_takes_over(
     assert len(await b.written(b.peer())) == 1
 
 
+@pytest.mark.interpreted
 async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of_it(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,6 +494,7 @@ async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of
     assert group.committed() == 1
 
 
+@pytest.mark.interpreted
 async def test_a_message_that_a_report_brought_into_memory_is_taken_up_all_the_same(
     make_group: MakeGroup,
 ) -> None:
@@ -540,6 +544,7 @@ async def test_two_owners_answers_are_one_message(make_group: MakeGroup) -> None
     assert group.states("j/0") == ["uncertain", "accepted"]
 
 
+@pytest.mark.interpreted
 async def test_a_job_is_taken_once_though_another_daemon_tells_of_it_at_that_moment(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -572,6 +577,7 @@ async def test_a_job_is_taken_once_though_another_daemon_tells_of_it_at_that_mom
     assert group.states("j/0") == ["accepted"]
 
 
+@pytest.mark.interpreted
 async def test_what_is_told_of_a_job_is_kept_though_it_was_taken_and_let_go_at_that_moment(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,6 +214,7 @@ async def opened(
         await desk.close()
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("seed", range(2))

@@ -75,6 +75,7 @@ async def test_answers_of_one_read_are_taken_in_their_order_and_counted_one_by_o
     assert states == [["delivered"], *[["accepted"]] * (before - 1), [], *[["accepted"]] * 2]
 
 
+@pytest.mark.interpreted
 async def test_rows_hold_only_what_sqlite_takes_without_looking_for_an_adapter(
     make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,15 +5,19 @@
 # The only path it writes is /var/lib/carrierd (`daemon.state_dir`).  `docker stop` sends SIGTERM:
 # give it longer than `daemon.drain_within`, e.g. --stop-timeout 60.
 #
-# The base is pinned by its exact version.  A release pins it by digest, so that the same build a
+# It is built where a C compiler is, for the hot modules are compiled, and runs where none is.  Both
+# bases are pinned by their exact versions.  A release pins them by digest, so that the same build a
 # year later begins with the same bytes:
 #
+#     docker buildx imagetools inspect python:3.13.9-bookworm --format '{{.Manifest.Digest}}'
 #     docker buildx imagetools inspect python:3.13.9-slim-bookworm --format '{{.Manifest.Digest}}'
-#     docker build --build-arg BASE=python:3.13.9-slim-bookworm@sha256:... -t carrierd .
+#     docker build --build-arg BUILD=python:3.13.9-bookworm@sha256:... \
+#         --build-arg BASE=python:3.13.9-slim-bookworm@sha256:... -t carrierd .
 
+ARG BUILD=python:3.13.9-bookworm
 ARG BASE=python:3.13.9-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BUILD} AS build
 WORKDIR /src
 # Only the versions that the tests ran with, and only files whose hashes are known.
 COPY requirements.lock requirements-build.lock ./
@@ -23,7 +27,8 @@ RUN python -m venv --without-pip /opt/carrierd \
     && python -m pip install --no-cache-dir \
         --require-hashes --only-binary :all: -r requirements-build.lock
 COPY . .
-RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+RUN CARRIERD_COMPILE=1 python -m pip wheel --no-cache-dir --no-deps --no-build-isolation \
+        --wheel-dir dist . \
     && python -m pip --python /opt/carrierd/bin/python install --no-cache-dir \
         --no-deps --no-index dist/*.whl \
     && /opt/carrierd/bin/carrierd --version

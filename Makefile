@@ -34,7 +34,8 @@ EPOCH = $(shell git log -1 --format=%ct)
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test lint types docs bench lock dist bundle sbom audit release-check clean
+.PHONY: help demo test lint types docs bench lock dist wheel-compiled bundle sbom audit \
+	release-check clean
 
 help:
 	@echo "make demo    four simulated carriers, the daemon between them, a summary"
@@ -44,6 +45,7 @@ help:
 	@echo "make docs    the pages of docs/, in build/docs; any warning fails"
 	@echo "make bench   the bench suites, shortened"
 	@echo "make dist    wheel and sdist of the last commit in dist/, with checksums"
+	@echo "make wheel-compiled  that, and a wheel for this Python with its hot modules compiled"
 	@echo "make bundle  the same with all it needs, to install without a network"
 	@echo "make lock    versions and hashes again (UPGRADE=--upgrade: the newest)"
 	@echo "make sbom, audit, release-check: see docs/release.md"
@@ -82,7 +84,7 @@ bench: $(RUNS)
 lock: $(RELEASES)
 	$(COMPILE) --all-extras --no-annotate -o constraints.txt pyproject.toml
 	$(COMPILE) --generate-hashes -c constraints.txt -o requirements.lock pyproject.toml
-	echo hatchling | $(COMPILE) --generate-hashes -c constraints.txt -o requirements-build.lock -
+	printf "%s\n" hatchling mypy setuptools | $(COMPILE) --generate-hashes -c constraints.txt -o requirements-build.lock -
 
 # Of the last commit, whatever else lies about.
 dist: $(RELEASES)
@@ -92,11 +94,17 @@ dist: $(RELEASES)
 	SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python -m build --no-isolation --outdir $(OUT) build/src
 	cd $(OUT) && sha256sum $(NAME)* > SHA256SUMS
 
+# Beside the other one, and faster; needs a C compiler and Python's headers (hatch_build.py).
+wheel-compiled: dist
+	CARRIERD_COMPILE=1 SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/python -m build --wheel --no-isolation \
+		--outdir $(OUT) build/src
+	cd $(OUT) && rm SHA256SUMS && sha256sum $(NAME)* > SHA256SUMS
+
 # For this machine's kind and this Python: wheels, their checksums, units, examples.
-bundle: dist
+bundle: wheel-compiled
 	rm -rf build/bundle
 	mkdir -p build/bundle/$(NAME)/wheels
-	cp $(OUT)/$(NAME)*.whl build/bundle/$(NAME)/wheels
+	cp $(OUT)/$(NAME)-cp*.whl build/bundle/$(NAME)/wheels
 	$(PIP) download --require-hashes --only-binary :all: -r requirements.lock \
 		--dest build/bundle/$(NAME)/wheels
 	cp -r requirements.lock systemd config LICENSE README.md build/bundle/$(NAME)

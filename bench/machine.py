@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from daemon.compiled import build
 from daemon.demo.fates import quantile
 
 SYNCS = 400
@@ -28,6 +29,7 @@ def machine(load: float) -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "build": build(),
         "packages": {name: version(name) for name in PACKAGES},
         "load_before": round(load, 2),
     }

@@ -32,6 +32,7 @@ CALM = (
 )
 """By a clock that jumps, or by none: one process that computes."""
 HEAVY = (
+    "tests/compiled/",
     "tests/bench/test_suites.py",
     "tests/integration/",
     "tests/daemon/broker/",
@@ -45,6 +46,7 @@ TOGETHER = (*TIMED, "tests/docs/pages/")
 """One unit, of however many files: what is started for one is there for all."""
 
 WAITING = (
+    "tests/compiled/",
     "tests/integration/test_smpp_clients.py",
     "tests/docs/test_getting_started.py",
     "tests/integration/test_java_gateways.py",
@@ -54,7 +56,9 @@ WAITING = (
     "tests/integration/test_kafka.py",
     "tests/integration/test_parked.py",
 )
-"""For others most of their time, half a core and less used meanwhile; the calmest first."""
+"""For others most of their time, half a core and less used meanwhile, the calmest first; or not in
+anybody's way: what compiles, and then tests that, lets others go before.
+"""
 CORES = len(os.sched_getaffinity(0))
 
 

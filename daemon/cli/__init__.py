@@ -172,5 +172,7 @@ class _Version(argparse.Action):
     ) -> None:
         from importlib.metadata import version
 
-        print(f"carrierd {version('carrierd')}")
+        from daemon.compiled import build
+
+        print(f"carrierd {version('carrierd')} ({build()})")
         parser.exit()

@@ -122,6 +122,7 @@ def test_syncs_leave_nothing_behind_and_the_machine_is_described(tmp_path: Path)
     facts = machine(0.5)
     assert facts["cpu"]
     assert facts["packages"]["uvloop"]
+    assert facts["build"] == "pure Python"
 
 
 async def test_filling_waits_for_the_last_message_and_memory_is_looked_at_by_process(

@@ -7,6 +7,8 @@ import importlib
 import re
 from pathlib import Path
 
+from hatch_build import ASKED
+
 from .dockerfile import instructions
 from .test_lock import project
 
@@ -28,11 +30,21 @@ def understood(arguments: list[str]) -> argparse.Namespace:
 
 
 def test_every_stage_begins_with_one_exact_version_of_a_python_that_we_support() -> None:
-    name = re.fullmatch(r"BASE=python:(\d+\.\d+)\.\d+-slim-\w+", only("ARG", -1))
-    assert name, "an exact version, and what a digest is added to"
-    assert f"Programming Language :: Python :: {name[1]}" in project()["project"]["classifiers"]
-    bases = [step.value for step in STEPS if step.word == "FROM"]
-    assert all(re.fullmatch(r"\$\{BASE\}( AS \w+)?", base) for base in bases)
+    named = [step.value for step in STEPS if (step.word, step.stage) == ("ARG", -1)]
+    assert len(named) == 2
+    build = re.fullmatch(r"BUILD=python:(\d+\.\d+)\.(\d+)-(\w+)", named[0])
+    base = re.fullmatch(r"BASE=python:(\d+\.\d+)\.(\d+)-slim-(\w+)", named[1])
+    assert base, "an exact version, and what a digest is added to"
+    assert build, "the same with a compiler"
+    assert build.groups() == base.groups(), "what is compiled on one runs on the other"
+    assert f"Programming Language :: Python :: {base[1]}" in project()["project"]["classifiers"]
+    stages = [step.value for step in STEPS if step.word == "FROM"]
+    assert stages == ["${BUILD} AS build", "${BASE}"]
+
+
+def test_what_the_image_has_is_compiled() -> None:
+    (built,) = [step.value for step in STEPS if step.word == "RUN" and "pip wheel" in step.value]
+    assert built.startswith(f"{ASKED}=1 ")
 
 
 def test_nothing_in_the_image_runs_as_root_or_is_built_there() -> None:
@@ -58,4 +70,4 @@ def test_what_is_copied_for_the_build_is_there_and_not_ignored() -> None:
         assert source in kept
     assert all((ROOT / name).exists() for name in kept)
     built = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert {*built, "pyproject.toml", "README.md", "LICENSE"} <= kept
+    assert {*built, "pyproject.toml", "hatch_build.py", "README.md", "LICENSE"} <= kept

@@ -147,6 +147,7 @@ class Usual:
         others: list[Reported] = []
         ended: list[Message] = []
         receipts: list[Any] = []
+        left: set[int] = set()  # what the others are about: the rest of that goes with them
         step = Step(at, "reported", 1, 1, "", "")
         for event in events:
             to, keys = event.to, event.keys
@@ -159,12 +160,14 @@ class Usual:
                     place = places.get((account, keys[0]))
                 elif keys[0] in member.keys and member.before is None:
                     place = member.message, member.part
-            if place is None or event.fate is not SAYS_DELIVERED:
+            if place is None:
                 others.append(event)
                 continue
             m, part = place
             if not (
-                (m.to == to or m.to == folded(to))
+                event.fate is SAYS_DELIVERED
+                and not (left and m.mid in left)
+                and (m.to == to or m.to == folded(to))
                 # Written once: it goes by nothing else.  A report before the answer is no doubt.
                 and part.attempt == 1
                 and not part.tries
@@ -176,6 +179,7 @@ class Usual:
                 and m.queued is None
                 and (every or mine(m.job))
             ):
+                left.add(m.mid)
                 others.append(event)
                 continue
             if member is None:

@@ -246,3 +246,26 @@ async def test_what_is_taken_and_never_reported_ends_when_its_time_is_over(
     assert desk.states("j/0") == ["accepted"]
     await desk.pass_(1.0)
     assert desk.states("j/0") == ["accepted", "expired"]
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "lates"), [("intermediate", "delivered", 0), ("failed", "undelivered", 1)]
+)
+async def test_reports_on_one_message_count_in_the_order_of_their_read(
+    make_desk: MakeDesk, before: str, state: str, lates: int
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, write)] = await desk.written(peer)
+    key = peer.accepts(sequence)
+    await desk.settle()
+    peer.says(
+        Reported((key,), 1, Fate(before), "FIRST", part.to, object()),
+        Reported((key,), 1, Fate.DELIVERED, "DELIVRD", part.to, object()),
+    )
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", state]
+    assert desk.app.tally.lates["a"] == lates
+    codes = [step.code for step in write.message.steps]
+    assert codes[2:3] == ["FIRST"]

@@ -34,6 +34,11 @@ from .tally import Tally
 log = structlog.get_logger()
 
 MOST_AT_ONCE = 500
+"""Records of one batch."""
+MOST_MESSAGES = 1_000
+"""Of one batch, about, where jobs have many: the loop does nothing else meanwhile, and more than
+wait here would go to the ledger and be read back.
+"""
 WAIT = 0.5
 """Seconds that an empty `take` may last."""
 HIGH, LOW = 1_500, 500
@@ -78,6 +83,8 @@ class Intake:
         self.ready = asyncio.Event()
         """Set while what is assigned to us is ours: until then nothing is taken from it."""
         self._seq = seq
+        self._most = MOST_AT_ONCE
+        """Records of the next batch, by how many messages those of the last one had."""
         self._later = later_topics
         self._dead_seq = 0
         self._fed: dict[str, float] = {}
@@ -87,7 +94,7 @@ class Intake:
         """Take until told to stop."""
         loop = asyncio.get_running_loop()
         while not self.stopping:
-            records = await self.source.take(MOST_AT_ONCE, WAIT)
+            records = await self.source.take(self._most, WAIT)
             began = loop.time()
             if records:
                 await self.take(records)
@@ -124,7 +131,7 @@ class Intake:
             began = at = loop.time()
             size = self._ours(at)
             while size > LOW and not self.stopping:
-                if self._later and (records := await self.source.take(MOST_AT_ONCE, 0.002)):
+                if self._later and (records := await self.source.take(self._most, 0.002)):
                     await self.take(records)
                 else:
                     await asyncio.sleep(0.002)
@@ -182,6 +189,8 @@ class Intake:
             messages = self._fresh(sound, at, c)
         if self.engine.stored_is_safe:
             c.then.append(partial(self._stored, messages))
+        if messages:
+            self._most = min(MOST_AT_ONCE, MOST_MESSAGES * len(records) // len(messages) + 1)
         accounts = self.admission.admit(messages, at, c)
         self.engine.commit(c)
         now = asyncio.get_running_loop().time()

@@ -12,7 +12,7 @@ import pytest
 
 from daemon import intake
 from daemon.broker.base import Record
-from daemon.intake import LOW
+from daemon.intake import LOW, MOST_AT_ONCE
 from daemon.model import INDEX_BITS
 from daemon.packed import SIZE
 
@@ -204,3 +204,42 @@ async def test_a_refused_message_is_final_and_its_siblings_go_on(make_desk: Make
     assert codes == {"j/0": "LOCAL:BAD_NUMBER", "j/2": "LOCAL:DUPLICATE"}
     found = await desk.written(peer, 2)
     assert [part.to for _, part, _ in found] == ["13912345678", "13812345678"]
+
+
+class Asked(Steady):
+    """Has as many records as are asked for, each of so many messages."""
+
+    def __init__(self, recipients: int) -> None:
+        super().__init__()
+        self.recipients = recipients
+        self.most: list[int] = []
+        self.thrice = asyncio.Event()
+
+    async def take(self, most: int, wait: float) -> list[Record]:
+        self.most.append(most)
+        if len(self.most) == 3:
+            self.thrice.set()
+        await asyncio.sleep(0.002)
+        records = []
+        for _ in range(min(most, 20)):
+            self.given += 1
+            to = [f"139{self.given * 100 + place:08}" for place in range(self.recipients)]
+            value = json.dumps({"id": f"m{self.given}", "to": to, "text": "x", "account": "a"})
+            place = ("sms.jobs", 0, self.given)
+            records.append(Record(*place, None, value.encode(), None, 0.0))
+        return records
+
+
+@pytest.mark.parametrize(("recipients", "most"), [(1, MOST_AT_ONCE), (99, 11)])
+async def test_of_jobs_with_many_recipients_fewer_are_taken_at_once(
+    make_desk: MakeDesk, recipients: int, most: int
+) -> None:
+    desk = await make_desk()
+    source: Any = Asked(recipients)
+    desk.app.intake.source = source
+    taking = asyncio.create_task(desk.app.intake.run())
+    async with asyncio.timeout(30.0):
+        await source.thrice.wait()
+    desk.app.intake.stop()
+    await taking
+    assert source.most[:3] == [MOST_AT_ONCE, most, most]

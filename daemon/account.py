@@ -36,13 +36,12 @@ class Account:
         """Those that are bound and may submit."""
         self.windows: dict[str, Window] = {}
         """By node: its binds lead to one gateway, whose latency says the same of all of them."""
-        self.resting: int | None = None
-        """The best priority of a bind that its gateway closed idle (SGIP) and that counts as usable
-        all the same; None when there is none.
-        """
+        self._resting: int | None = None
         self.wake: Callable[[], None] = lambda: None
         """Connects such a bind, of that priority, again."""
         self.priorities: dict[str, int] = {node.name: node.priority for node in settings.nodes}
+        self._takers: list[Link] | None = None
+        """What `takers` said last, while nothing changed that it goes by."""
         self.untold = Untold(name, self.links) if desk.tells else None
         self.dealing = Dealing(name, settings, desk, self.pacer, self.links, self.untold)
         self.bound = self.dealing.bound
@@ -65,6 +64,7 @@ class Account:
         self._set(settings)
         self.dealing.settings = settings
         self.priorities = {node.name: node.priority for node in settings.nodes}
+        self._takers = None
         self.windows = {name: w for name, w in self.windows.items() if name in self.priorities}
         for window in self.windows.values():
             window.change(asyncio.get_running_loop().time(), adapts=settings.adapt)
@@ -82,11 +82,25 @@ class Account:
         again = sum(len(link.again) for link in self.links)
         return len(self.bound) + len(self._later) + again
 
+    @property
+    def resting(self) -> int | None:
+        """The best priority of a bind that its gateway closed idle (SGIP) and that counts as usable
+        all the same; None when there is none.
+        """
+        return self._resting
+
+    @resting.setter
+    def resting(self, priority: int | None) -> None:
+        self._resting, self._takers = priority, None
+
     def takers(self) -> list[Link]:
         """Links of the best priority that has any; none while a better one has a bind resting."""
+        if self._takers is None:
+            self._takers = self._best()
+        return self._takers
+
+    def _best(self) -> list[Link]:
         links = self.links
-        if len(links) < 2 and self.resting is None:
-            return links
         best = min((self.priorities.get(link.label, 0) for link in links), default=None)
         if best is None or (self.resting is not None and self.resting < best):
             return []
@@ -223,6 +237,7 @@ class Account:
         """The link is bound."""
         if link.writes and link not in self.links:
             self.links.append(link)
+            self._takers = None
             link.taking = True
             limits = link.session.limits
             window = self.windows.get(link.label)
@@ -277,6 +292,7 @@ class Account:
         link.taking = False
         if link in self.links:
             self.links.remove(link)
+            self._takers = None
             self._share_out()
         free: dict[int, Message] = {}
         for write in link.unload():

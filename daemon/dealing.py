@@ -122,12 +122,13 @@ class Dealing:
         self._turns = Turns()
 
     def has_waiting(self) -> bool:
-        if self.bound.total:
-            return True
         for queue in self.queues:
             if queue.lanes.total:
                 return True
-        return any(link.again.total for link in self.links)
+        for link in self.links:
+            if link.again.total:
+                return True
+        return self.bound.total > 0
 
     def deal(self, links: Sequence[Link], now: float) -> None:
         """Claim what may be written soon for these of the links."""
@@ -332,8 +333,11 @@ class Dealing:
 
     def _standing(self, link: Link) -> list[Lanes]:
         """Where messages for a link may stand."""
-        own = [link.again, self.bound]
-        return own if self._begun_only else own + [queue.lanes for queue in self.queues]
+        standing = [link.again, self.bound]
+        if not self._begun_only:
+            for queue in self.queues:
+                standing.append(queue.lanes)
+        return standing
 
     def _sources(self, link: Link) -> list[Lanes]:
         """Where messages for a link do stand; routes take turns."""
@@ -355,6 +359,7 @@ class Dealing:
 
     def _refill(self) -> None:
         for queue in self.queues:
-            for lane in range(LANES):
-                if queue.wants_refill(lane):
-                    self.desk.refill(queue, lane)
+            if any(queue.spilled) or any(queue.parked):
+                for lane in range(LANES):
+                    if queue.wants_refill(lane):
+                        self.desk.refill(queue, lane)

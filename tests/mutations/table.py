@@ -540,7 +540,7 @@ FAILOVER = (
     breaks(
         "6.5 a larger priority is used only while no smaller one is usable",
         Edit(
-            "daemon.account:Account.takers",
+            "daemon.account:Account._best",
             "if self.priorities.get(link.label, 0) == best",
             "if True",
         ),

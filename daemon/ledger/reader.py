@@ -253,14 +253,15 @@ class Reader:
         return found
 
     def load(self, mids: Sequence[int]) -> list[tuple[JobRow, MessageRow]]:
-        pairs = self._pairs(
-            "where m.mid in (select value from json_each(?)) order by m.mid", (_json(mids),)
-        )
+        # In one reading: what has only a first row may get one of its own at any time.
         db = self._db
-        if len(pairs) == len(set(mids)) or not fresh.there(db):
-            return pairs
         db.execute("begin")
         try:
+            pairs = self._pairs(
+                "where m.mid in (select value from json_each(?)) order by m.mid", (_json(mids),)
+            )
+            if len(pairs) == len(set(mids)) or not fresh.there(db):
+                return pairs
             rows = messages(db, mids)
             by_seq = {row.seq: row for row in jobs(db, {row.mid >> INDEX_BITS for row in rows})}
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -54,6 +55,24 @@ async def test_they_are_found_by_whoever_asks_by_number(ledger: Ledger, state_di
         assert states(history.by_to(number(1, 1))) == every[1:2]
         assert history.by_message("j-2/2") == []
     assert table(ledger.path) == [mid(1, 1), mid(2, 0)], "nobody had to settle them for that"
+
+
+async def test_they_are_found_while_they_get_rows_of_their_own(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept(ledger, taken([1]))
+    there, writer = fresh.there, ledger._writer
+    between = asyncio.Event()
+
+    def settled_between(db: sqlite3.Connection) -> bool:
+        if not between.is_set():
+            between.set()
+            ledger._write_thread.submit(writer.settle).result(10.0)
+        return there(db)
+
+    monkeypatch.setattr(fresh, "there", settled_between)
+    assert states(await ledger.load([mid(1)])) == [(mid(1), 0)]
+    assert between.is_set()
 
 
 async def test_whoever_asks_an_index_finds_them(ledger: Ledger) -> None:

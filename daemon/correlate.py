@@ -46,6 +46,8 @@ class Correlate:
         """By account and key."""
         self.members: dict[tuple[str, str], Listed] = {}
         """By account and recipient, the newest of each."""
+        self._older = 0
+        """So many stand behind those."""
         self._kept: dict[Where, Early] = {}
         """In the order of coming."""
         self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
@@ -76,16 +78,19 @@ class Correlate:
         if before is not None and before.message is message and before.keys == keys:
             return
         self.members[where] = Listed(message, part, keys, before)
+        self._older += before is not None
         self.trim()
 
     def trim(self) -> None:
         """Let go of the oldest, where there are too many, of those that there are more of."""
-        while len(self.places) + len(self.members) > MOST_RECENT:
-            if len(self.places) >= len(self.members):
+        while len(self.places) + len(self.members) + self._older > MOST_RECENT:
+            if len(self.places) >= len(self.members) + self._older:
                 self._evict(self.places.pop(next(iter(self.places)))[0])
                 continue
-            member: Listed | None = self.members.pop(next(iter(self.members)))
+            newest = self.members.pop(next(iter(self.members)))
+            member: Listed | None = newest
             while member is not None:
+                self._older -= member is not newest
                 self._evict(member.message)
                 member = member.before
 
@@ -99,12 +104,14 @@ class Correlate:
     def forget_member(self, account: str, message: Message) -> None:
         """As `forget`, whatever lists the message left in."""
         where = (account, message.to)
-        member = self.members.pop(where, None)
+        newest = member = self.members.pop(where, None)
         others = []
         while member is not None:
+            self._older -= member is not newest
             if member.message is not message:
                 others.append(member)
             member = member.before
+        self._older += max(0, len(others) - 1)
         for other in reversed(others):
             other.before = self.members.get(where)
             self.members[where] = other

@@ -132,3 +132,24 @@ def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
     reports.register(ACCOUNT, b"another", *members[3])
     assert gone == [members[0][0], single[0]]
     assert reports.find(ACCOUNT, (b"list",), 1, members[1][0].to) == members[1]
+
+
+def test_memory_lets_go_of_what_one_recipient_was_sent_in_many_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone: list[Message] = []
+    monkeypatch.setattr("daemon.correlate.MOST_RECENT", 3)
+    reports = Correlate(gone.append)
+    first, *places = [member(number) for number in range(6)]
+    reports.register_member(ACCOUNT, (b"first",), *first)
+    for number, place in enumerate(places[:2]):
+        reports.register_member(ACCOUNT, (b"%d" % number,), *place)
+    reports.forget_member(ACCOUNT, first[0])
+    reports.register_member(ACCOUNT, (b"2",), *places[2])
+    assert gone == [], "there are three"
+    reports.register_member(ACCOUNT, (b"3",), *places[3])
+    assert gone == [message for message, _ in reversed(places[:4])]
+    reports.register_member(ACCOUNT, (b"4",), *places[4])
+    reports.register(ACCOUNT, b"single", *first)
+    reports.register(ACCOUNT, b"another", *first)
+    assert len(gone) == 4, "there are three again"

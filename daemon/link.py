@@ -319,10 +319,12 @@ class Link(asyncio.Protocol):
                 if number == URGENT:
                     self.reserved_urgent -= 1
                 wire = part.wire
-                assert wire is not None, "a claimed part has been prepared"
-                stands = part.state is WRITTEN and wire.expires_at is None and not message.final
-                if not (stands and unrevised) and not owner.may_write(message, part):
+                stands = part.state is WRITTEN and not message.final and unrevised
+                # What another attempt has settled meanwhile has no wire form any more.
+                lasts = wire is not None and wire.expires_at is None
+                if not (stands and lasts) and not owner.may_write(message, part):
                     continue
+                assert wire is not None, "a claimed part has been prepared"
                 write.attempt = part.doubts + 1
                 write.at = now
                 try:

@@ -86,6 +86,24 @@ async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that
     assert desk.states("j/0") == ["uncertain", "accepted"]
 
 
+async def test_a_part_answered_late_while_it_waits_for_the_pace_is_passed_over(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=2))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(_, _, write)] = await desk.written(peer)
+    peer.silence()
+    await desk.pass_(11.0)
+    assert peer.link.reserved == 1
+    peer.says(Accepted(write, b"\0" * 7 + b"\1"))
+    await desk.take({"id": "k"})
+    [(_, _, next_)] = await desk.written(peer)
+    assert next_.message.id == "k/0"
+    assert desk.states("j/0") == ["uncertain", "accepted"]
+    assert peer.link.reserved == 0
+
+
 async def test_what_a_lost_link_gave_back_unwritten_is_not_in_doubt_after_a_clean_stop(
     make_desk: MakeDesk,
 ) -> None:

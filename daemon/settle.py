@@ -1,35 +1,26 @@
 """What an answer, a silence, a report or the passing of time means for a message.
 
-Every change of a message's state is here.  Nothing here waits: a call changes messages in memory
-and notes in `Changes` what has to be written and told; the caller commits.
+Every change of a message's state begins here.  Nothing here waits: a call changes messages in
+memory and notes in `Changes` what has to be written and told; the caller commits.
 
 A part counts as delivered when a report of any attempt says so, and as failed when every attempt
-that may have reached the gateway has failed.  A message is delivered with its last part, and
-undelivered, rejected or expired at the first that cannot be delivered any more.
+that may have reached the gateway has failed.  What that means for the message is `verdict`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from protocols.events import Fate
 
 from .changes import Changes, Tell
 from .codes.lookup import Codes
-from .codes.table import Meaning
-from .ledger import Event
 from .model import (
-    ACCEPTED,
     ANSWERED,
-    DELIVERED,
     ELSEWHERE,
-    EXPIRED,
     FAILED,
-    FINAL,
     IN_DOUBT,
     PART_DELIVERED,
-    REJECTED,
     UNSENT,
     WAITS,
     WRITTEN,
@@ -43,6 +34,7 @@ from .model import (
 from .records import Records
 from .steps import Step
 from .tally import Tally
+from .verdict import MOST_STEPS, AccountTerms, Verdict, said_yes
 
 FATE_DELIVERED, INTERMEDIATE = Fate.DELIVERED, Fate.INTERMEDIATE
 REFUSALS = frozenset({PartState.REFUSED, PartState.FAILED})
@@ -57,25 +49,13 @@ COMMON = frozenset({"content", "signature"})
 """Causes of a refusal that all recipients of a list share: alone they would be refused as well."""
 MOST_TRIES = 3
 """Answers that ask for another try, throttling not counted (contract section 5)."""
-MOST_STEPS = 64
-"""Of one message: a gateway that throttles for days does not grow it."""
 
 
-class AccountTerms(Protocol):
-    """What settling needs to know of an account."""
-
-    @property
-    def protocol(self) -> str: ...
-    @property
-    def report_within(self) -> float: ...
-
-
-class Settle:
+class Settle(Verdict):
     """Policy for messages in flight.
 
     `again(message, delay)` queues what may be written once more with its account, after `delay`
-    seconds, or at once when that is 0.  `closed(message)` is told of every message that became
-    final.
+    seconds, or at once when that is 0.
     """
 
     def __init__(
@@ -97,29 +77,25 @@ class Settle:
         mine: Callable[[Job], bool],
         outcome: Tell | None = None,
     ) -> None:
-        self.accounts = accounts
-        self.codes = codes
-        self.records = records
-        self.topic = topic
+        super().__init__(
+            accounts=accounts,
+            codes=codes,
+            records=records,
+            topic=topic,
+            tally=tally,
+            closed=closed,
+            doubt=doubt,
+            patience=patience,
+            mine=mine,
+            outcome=outcome,
+        )
         self.hold = hold
         self.resend = resend
-        self.tally = tally
         self.again = again
-        self.closed = closed
-        self.doubt = doubt
-        """Told of every part that comes into doubt (True) or leaves it (False)."""
         self.unheld = unheld
         """Told of every message whose `not_before` has come."""
-        self.patience = patience
-        """Seconds that a message may wait on its route: `report_within` of its account."""
         self.left = left
         """Told of every message that waited in the ledger alone and will not come back from it."""
-        self.mine = mine
-        """Whether this daemon judges the messages of a job.  Another may have it since a part was
-        written: to that one the answer is told.
-        """
-        self.outcome = outcome
-        """Tells other daemons of a message whose state they must know to take over."""
 
     # What the gateway does
 
@@ -450,110 +426,6 @@ class Settle:
 
     # How it is done
 
-    def _progress(self, m: Message, wall: float, c: Changes) -> None:
-        """The verdict, if the parts allow one."""
-        if m.final:
-            return
-        if not self.mine(m.job):
-            m.wake = ELSEWHERE
-            if self.outcome is not None:
-                c.tells[m.mid] = self.outcome
-            return
-        answered = delivered = True
-        for part in m.parts:
-            state = part.state
-            if state is FAILED:
-                code = part.code or ""
-                meaning = self.codes.look(m.carrier or "", self._protocol(m), "report", code)
-                if meaning.cause == "delivered":  # SGIP's State 2 with ErrorCode 0
-                    meaning = self.codes.unlisted
-                self._finish(m, State.UNDELIVERED, code, meaning, "report", wall, c)
-                return
-            if state is not PART_DELIVERED:
-                delivered = False
-                if state is not ANSWERED:
-                    answered = False
-        if delivered:
-            last = m.parts[-1].code
-            self._finish(m, DELIVERED, last, None, "report", wall, c)
-        elif answered and m.state is not ACCEPTED:
-            self._accept(m, wall, c)
-
-    def _accept(self, m: Message, wall: float, c: Changes) -> None:
-        m.answered = wall
-        m.stage = "submit"
-        m.code = said_yes(self._protocol(m)) if m.account is not None else None
-        m.state = ACCEPTED
-        c.touch(m)
-        c.safe.append(m)
-        if self.outcome is not None:
-            c.answered.append(m)
-        for part in m.parts:
-            part.wire = None
-        if m.job.fields.report:
-            m.wake = wall + self._report_within(m)
-        else:
-            m.final, m.wake = True, None
-            self.closed(m)
-        self.tell((m,), c)
-
-    def _finish(
-        self,
-        m: Message,
-        state: State,
-        code: str | None,
-        meaning: Meaning | None,
-        stage: str,
-        wall: float,
-        c: Changes,
-    ) -> None:
-        """`meaning` is that of the code; None where it was delivered."""
-        if m.final:
-            return
-        if self.outcome is not None and len(m.parts) > 1 and m.state is not ACCEPTED:
-            c.answered.append(m)  # in part, perhaps: the others do not know
-        m.state, m.code, m.stage = state, code, stage
-        m.cause = "delivered" if meaning is None else meaning.cause
-        if state in (REJECTED, EXPIRED):
-            self._step(m, Step(wall, state.word, None, None, None, code))
-            self._shown(m, c)
-        self._close(m, c)
-        self.tell((m,), c)
-        if m.account is not None and stage == "report" and state is not EXPIRED:
-            self.tally.finished(m.account, (m,), wall)
-        if meaning is not None:
-            self.tally.failed(m, meaning.fault, wall)
-
-    def _shown(self, m: Message, c: Changes) -> None:
-        """The event shows ids that no answer brought (SGIP): they, too, lead to the message."""
-        protocol = self._protocol(m)
-        for part in m.parts:
-            if part.written_id is not None and protocol:
-                c.carrier_id(m, part.number, protocol, part.written_id)
-
-    def _close(self, m: Message, c: Changes) -> None:
-        for part in m.parts:
-            part.wire = None
-            if part.state is IN_DOUBT:
-                self.doubt(m, part, False)
-        m.final, m.wake = True, None
-        c.touch(m)
-        c.safe.append(m)
-        self.closed(m)
-
-    def tell(self, messages: Sequence[Message], c: Changes) -> None:
-        """Say of these messages in which states they are now."""
-        mids = [m.mid for m in messages]
-        c.touched.update(zip(mids, messages, strict=True))
-        c.reports.update(dict.fromkeys(mids, self._report))
-        if self.outcome is not None:
-            c.tells.update(dict.fromkeys(mids, self.outcome))
-        self.tally.entered(messages)
-
-    def _report(self, m: Message) -> Event:
-        key, value = self.records.report(m)
-        return self.topic, key, value
-
     def _close_write(self, write: Write) -> None:
         """The answer, or the end of waiting for it; a late answer takes its doubt back."""
         if write.open:
@@ -562,10 +434,6 @@ class Settle:
             write.message.out -= 1
         else:
             write.part.doubts = max(0, write.part.doubts - 1)
-
-    def _step(self, m: Message, step: Step) -> None:
-        if len(m.steps) < MOST_STEPS or m.state in FINAL:
-            m.steps.append(step)
 
     def _may_resend(self, m: Message) -> bool:
         wish = m.job.fields.on_uncertain
@@ -577,25 +445,11 @@ class Settle:
             for p in m.parts
         )
 
-    def _protocol(self, m: Message) -> str:
-        """Empty for an account that is not configured any more: its messages still end."""
-        account = self.accounts.get(m.account) if m.account is not None else None
-        return account.protocol if account is not None else ""
-
     def _last(self, m: Message, wall: float) -> float:
         """When a message in doubt is given up."""
         written = m.submitted if m.submitted is not None else wall
         return written + self._report_within(m)
 
-    def _report_within(self, m: Message) -> float:
-        account = self.accounts.get(m.account) if m.account is not None else None
-        return account.report_within if account is not None else self.patience(m)
-
 
 def _better(told: Part, known: Part) -> bool:
     return _KNOWN.get(told.state, 0) > _KNOWN.get(known.state, 0)
-
-
-def said_yes(protocol: str) -> str:
-    """The result of an answer that says yes, in the contract's spelling."""
-    return "0x00000000" if protocol == "smpp" else "0"

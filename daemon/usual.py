@@ -2,7 +2,7 @@
 
 Nearly every message has one part, which is answered once and reported delivered once, alone or in a
 list.  One look tells those apart, and all of a read are settled in one loop.  The rules are in
-`settle` and `reports`, which get everything else: this does what they would do, in a fifth of the
+`settle` and `verdict`, which get everything else: this does what they would do, in a fifth of the
 time.
 """
 
@@ -29,8 +29,9 @@ from .model import (
     Write,
 )
 from .numbers.normalise import folded
-from .settle import MOST_STEPS, Settle, said_yes
+from .settle import Settle
 from .steps import Step
+from .verdict import MOST_STEPS, said_yes
 
 SAYS_DELIVERED = Fate.DELIVERED
 Answered = tuple[Write, bytes]

@@ -673,8 +673,8 @@ EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
     breaks(
         "6.7 nothing follows the final event",
         Edit("daemon.settle:Settle.reported", "if m.final:", "if False:"),
-        Edit("daemon.settle:Settle._progress", "if m.final:", "if False:"),
-        Edit("daemon.settle:Settle._finish", "if m.final:", "if False:"),
+        Edit("daemon.verdict:Verdict._progress", "if m.final:", "if False:"),
+        Edit("daemon.verdict:Verdict._finish", "if m.final:", "if False:"),
         by=f"{ENGINE}test_reports.py::test_a_second_verdict_hard_on_the_first_changes_nothing",
     ),
     breaks(
@@ -684,7 +684,7 @@ EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
     ),
     breaks(
         "6.7 delivered is what was delivered with every part",
-        Edit("daemon.settle:Settle._progress", "delivered = False", "pass"),
+        Edit("daemon.verdict:Verdict._progress", "delivered = False", "pass"),
         by=f"{ENGINE}test_reports.py::test_parts_of_which_memory_has_let_go_of_one_still_give_one_verdict",
     ),
 )

@@ -239,8 +239,9 @@ class Ledger:
         return done.result()
 
     async def settled(self) -> None:
-        """Every message that is durable has a row of its own, in the indexes, too (`fresh`)."""
-        if self._writer.fresh:
+        """All messages that were put have durable rows of their own, and are in the indexes."""
+        # What the writer says of itself is true for readers only between two transactions.
+        if self._writing or self._owes() or self._writer.fresh:
             await self.run(lambda _: None)
 
     def _write(self) -> None:

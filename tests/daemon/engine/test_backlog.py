@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from datetime import UTC, datetime
 
@@ -133,3 +134,17 @@ async def test_answered_messages_of_four_accounts_fit_in_memory(make_desk: MakeD
         tracemalloc.stop()
     # The contract allows 200 MB whatever waits; the process itself needs about 60.
     assert each * correlate.MOST_RECENT < 100e6
+
+
+async def test_what_is_put_just_before_a_look_ahead_is_rung_for(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    ticker = desk.app.ticker
+    async with desk.slow_disk():
+        taken = asyncio.create_task(desk.take({"id": "j", "not_before": moment(5.0)}))
+        await desk.until(lambda: desk.app.ledger.waiting)
+        look = asyncio.create_task(ticker._look_ahead(desk.at + 6.0))
+        await asyncio.sleep(0.05)
+    await asyncio.gather(taken, look)
+    desk.at += 6.0
+    await ticker._wake(desk.at)
+    assert await desk.written(desk.peer(), most=2.0)

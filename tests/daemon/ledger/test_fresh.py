@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -88,6 +89,23 @@ async def test_whoever_asks_an_index_finds_them(ledger: Ledger) -> None:
     ]
     await kept(ledger, taken([6]))
     assert [queue.size for queue in await ledger.queues()] == [6]
+
+
+async def test_rows_that_are_not_durable_yet_are_waited_for(ledger: Ledger) -> None:
+    await kept(ledger, taken([1, 2]))
+    began, go, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+    def slow(db: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(began.set)
+        go.wait(10.0)
+
+    chore = asyncio.create_task(ledger.run(slow))
+    await began.wait()
+    asked = asyncio.create_task(ledger.queued_mids("mobile", 1, 0, 0, 9))
+    await asyncio.sleep(0.05)
+    go.set()
+    assert await asked == [mid(1), mid(2)]
+    await chore
 
 
 async def test_a_job_is_finished_when_none_of_its_messages_waits(ledger: Ledger) -> None:

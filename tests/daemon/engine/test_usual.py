@@ -14,7 +14,7 @@ import pytest
 
 from daemon import account as accounts
 from daemon.lists import ListWrite
-from daemon.model import State, Write
+from daemon.model import ELSEWHERE, State, Write
 from daemon.usual import Usual
 from protocols import ids
 from protocols.events import Accepted, Event, Fate, Refused, Rejected, Reported, Unanswered
@@ -269,3 +269,78 @@ async def test_reports_on_one_message_count_in_the_order_of_their_read(
     assert desk.app.tally.lates["a"] == lates
     codes = [step.code for step in write.message.steps]
     assert codes[2:3] == ["FIRST"]
+
+
+async def test_a_usual_answer_after_the_end_changes_nothing(make_desk: MakeDesk) -> None:
+    desk = await make_desk(Terms(extra="report_within = 60"), hold=1.0)
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    await desk.written(peer)
+    peer.silence()
+    peer.link.doubtful = False
+    await desk.pass_(2.0)
+    [(sequence, _, write)] = await desk.written(peer)
+    assert write.attempt == 2
+    await desk.pass_(60.0)
+    assert desk.states("j/0") == ["uncertain", "expired"]
+    peer.accepts(sequence)
+    await desk.settle()
+    assert desk.states("j/0") == ["uncertain", "expired"]
+    assert desk.row("j/0")["final"] == 1
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_what_is_usual_of_another_daemons_message_is_its_to_say(
+    make_desk: MakeDesk, answered: bool
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, write)] = await desk.written(peer)
+    homes = desk.app.engine.homes
+    key = b""
+    if answered:
+        key = peer.accepts(sequence)
+        await desk.settle()
+    before = desk.states("j/0")
+    homes.every, homes._sure = False, lambda: True
+    if answered:
+        peer.reports(key, to=part.to)
+    else:
+        peer.accepts(sequence)
+    await desk.settle()
+    homes.every = True
+    assert desk.states("j/0") == before
+    assert not write.message.final
+    assert desk.row("j/0")["wake"] == ELSEWHERE
+
+
+async def test_a_members_report_under_an_id_of_no_list_of_its_own_is_not_its(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(extra="max_destinations = 10"))
+    peer = desk.peer()
+    await desk.take({"id": "j", "to": ["13912345678", "13912345679"]})
+    [(sequence, _, _)] = await desk.written(peer)
+    key = peer.accepts(sequence)
+    await desk.settle()
+    peer.reports(b"\1" * 8, to="13912345678")
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted"]
+    peer.reports(key, to="13912345678")
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
+async def test_a_report_that_needs_its_recipient_is_about_no_other(make_desk: MakeDesk) -> None:
+    desk = await make_desk(Terms(protocol="smpp"))
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, _)] = await desk.written(peer)
+    peer.accepts(sequence, b"ff")
+    await desk.settle()
+    for to in ("13800000000", part.to):
+        assert desk.states("j/0") == ["accepted"]
+        peer.says(Reported((b"ff",), 0, Fate.DELIVERED, "DELIVRD", to, object()))
+        await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]

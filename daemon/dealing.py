@@ -247,6 +247,7 @@ class Dealing:
             fits = self._deal_run(run, source, self.desk.wanted(taken), most, left, now)
             if run.messages:
                 dealt.append(run)
+                self._served(source)
             if not fits:
                 return
             if link.yields < yields:
@@ -339,11 +340,17 @@ class Dealing:
                 standing.append(queue.lanes)
         return standing
 
-    def _sources(self, link: Link) -> list[Lanes]:
-        """Where messages for a link do stand; routes take turns."""
+    def _served(self, source: Lanes) -> None:
+        """Routes take turns: that which was dealt from is the last of them now."""
         queues = self.queues
         if len(queues) > 1:
-            queues.append(queues.pop(0))
+            for at, queue in enumerate(queues):
+                if queue.lanes is source:
+                    queues.append(queues.pop(at))
+                    return
+
+    def _sources(self, link: Link) -> list[Lanes]:
+        """Where messages for a link do stand."""
         return [lanes for lanes in self._standing(link) if lanes.total]
 
     def _parts(self, message: Message) -> list[Part]:

@@ -226,3 +226,20 @@ async def test_an_account_that_is_throttled_everywhere_slows_down_alone(
     assert paces[0] < 1000
     assert paces[1] == 1000
     assert await desk.written(peers[1])
+
+
+async def test_routes_of_an_account_take_turns_whatever_the_number_of_its_links(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=30, nodes=TWO))
+    peers = desk.peer(node="n1"), desk.peer(node="n2")
+    await desk.take(*({"id": f"{n}", **({"account": "a"} if n < 30 else {})} for n in range(60)))
+    routes: list[str] = []
+    end = peers[0].now + 20.0
+    while len(routes) < 20 and peers[0].now < end:
+        for peer in peers:
+            for sequence, _, write in peer.written():
+                routes.append(write.message.route)
+                peer.accepts(sequence)
+        await asyncio.sleep(0.001)
+    assert 8 <= routes.count("mobile") <= 12

@@ -18,6 +18,7 @@ import pytest
 
 from hatch_build import ASKED
 from tests.release.test_lock import project
+from tests.test_structure import modules
 
 from .conftest import ROOT, Built, wheel
 
@@ -29,6 +30,24 @@ PARTS = (
     "tests/contract/test_promises.py tests/contract/test_chaos.py tests/contract/test_hostile.py",
     "tests/contract/test_jobs.py tests/contract/test_reports.py tests/contract/test_lists.py",
 )
+
+
+INTERPRETED = (
+    # Structs of msgspec, and bodies of PDUs, which a decorator makes.
+    *("daemon.changelog", "daemon.claims", "daemon.early", "daemon.jobs", "daemon.shapes"),
+    *("daemon.config", "daemon.steps", "protocols.wire", "protocols.cmpp.pdus"),
+    *("protocols.sgip.pdus", "protocols.smgp.pdus", "protocols.smpp.pdus"),
+    # What is asked when something begins, not for each message: settings, logins, reading back.
+    *("daemon.broker.base", "daemon.clock", "daemon.codes.table", "daemon.ledger"),
+    *("daemon.ledger.errors", "daemon.ledger.files", "daemon.ledger.reader", "daemon.reading"),
+    *("daemon.recall", "daemon.recovery", "protocols.cmpp.digest", "protocols.smgp.digest"),
+    *("protocols.cmpp.account", "protocols.sgip.account"),
+    *("protocols.smgp.account", "protocols.smpp.account"),
+    # Constants, which are taken over at import.
+    *("protocols.cmpp.status", "protocols.sgip.status", "protocols.smgp.status"),
+    *("protocols.smpp.status", "protocols.smpp.tlvs", "protocols.marks"),
+)
+"""What compiled modules import of ours and what is not compiled, by why."""
 
 
 def source(module: str) -> Path:
@@ -43,6 +62,17 @@ def test_what_is_compiled_has_no_struct(module: str) -> None:
         if isinstance(node, ast.ClassDef):
             bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
             assert "Struct" not in bases, node.name
+
+
+def test_what_is_compiled_imports_nothing_interpreted_by_mistake() -> None:
+    """A module that is made of half a hot one is hot as well."""
+    found = {module.name: module for module in modules("daemon", "protocols")}
+    imported = {
+        each.name if each.name in found else each.name.rpartition(".")[0]
+        for name in MODULES
+        for each in found[name].imports
+    }
+    assert imported & found.keys() - {*MODULES} - {"daemon", "protocols"} == {*INTERPRETED}
 
 
 def test_without_a_compiler_the_wheel_that_was_asked_for_is_refused_in_words(

@@ -130,6 +130,7 @@ class Run:
         )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("lists", [1, 4])
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_happens_all_is_dealt_once_and_counted(

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,8 @@ async def test_a_terminal_is_shown_colours_again_and_again(quiet: Whole) -> None
         sys.executable, "-m", "daemon", "status", "--watch", "0.1",
         "--config", str(quiet.file),
         stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"},
+        # What a shell starts in the background, this suite say, does not heed Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     os.close(theirs)
     os.set_blocking(ours, False)

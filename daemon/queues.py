@@ -146,21 +146,10 @@ class RouteQueue:
     def __len__(self) -> int:
         return len(self.lanes) + sum(self.spilled)
 
-    def offer(self, message: Message) -> bool:
-        """Queue a new message; False when it stays in the ledger only."""
-        lane = message.lane
-        if self.spilled[lane] or self.lanes.waiting[lane] >= MOST_IN_MEMORY:
-            self.spilled[lane] += 1
-            # Of a job that another daemon told of in part it is older than it is new.
-            self.newest[lane] = min(self.newest[lane], message.mid - 1)
-            return False
-        if message.mid > self.newest[lane]:
-            self.newest[lane] = message.mid
-        self.lanes.append(message)
-        return True
-
     def offer_all(self, lane: int, messages: list[Message]) -> int:
-        """As `offer`, of one lane and in the order of their numbers; how many were queued."""
+        """Queue new messages of one lane, in the order of their numbers; how many were queued: the
+        others stay in the ledger only.
+        """
         room = 0 if self.spilled[lane] else max(0, MOST_IN_MEMORY - self.lanes.waiting[lane])
         count = min(room, len(messages))
         if count:
@@ -168,6 +157,7 @@ class RouteQueue:
             self.lanes.extend(lane, messages if count == len(messages) else messages[:count])
         if count < len(messages):
             self.spilled[lane] += len(messages) - count
+            # Of a job that another daemon told of in part they are older than they are new.
             self.newest[lane] = min(self.newest[lane], messages[count].mid - 1)
         return count
 

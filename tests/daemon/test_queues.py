@@ -22,6 +22,11 @@ def message(number: int, lane: Lane) -> Message:
     return Message(job, 0, "13912345678", "mobile", lane)
 
 
+def offered(queue: RouteQueue, one: Message) -> bool:
+    """Whether the queue took it into memory."""
+    return queue.offer_all(one.lane, [one]) == 1
+
+
 def filled(lanes: Iterable[Lane]) -> Lanes:
     found = Lanes()
     for number, lane in enumerate(lanes):
@@ -153,13 +158,13 @@ def test_earlier_sources_go_first_within_a_lane_only() -> None:
 def test_a_full_lane_leaves_the_rest_to_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "MOST_IN_MEMORY", 3)
     queue = RouteQueue("mobile", ("a",))
-    taken = [queue.offer(message(n, Lane.NORMAL)) for n in range(5)]
+    taken = [offered(queue, message(n, Lane.NORMAL)) for n in range(5)]
     assert taken == [True, True, True, False, False]
-    assert queue.offer(message(9, Lane.URGENT)), "lanes do not share their room"
+    assert offered(queue, message(9, Lane.URGENT)), "lanes do not share their room"
     assert len(queue) == 6
     assert queue.spilled == [0, 2, 0]
     queue.lanes.pop(Lane.NORMAL)
-    assert not queue.offer(message(6, Lane.NORMAL)), "those in the ledger come first"
+    assert not offered(queue, message(6, Lane.NORMAL)), "those in the ledger come first"
     assert queue.wants_refill(Lane.NORMAL) == 0 or queue.lanes.waiting[Lane.NORMAL] < 3
 
 
@@ -174,16 +179,12 @@ def test_many_are_offered_as_they_are_one_by_one(
         numbers = range(number, number + size)
         number += size
         count = at_once.offer_all(Lane.NORMAL, [message(n, Lane.NORMAL) for n in numbers])
-        offered = [queue_one(singly, n) for n in numbers]
-        assert [n < numbers.start + count for n in numbers] == offered
+        taken = [offered(singly, message(n, Lane.NORMAL)) for n in numbers]
+        assert [n < numbers.start + count for n in numbers] == taken
     for queue in (at_once, singly):
         assert all(m.queued is queue.lanes for m in queue.lanes)
     assert [m.mid for m in at_once.lanes] == [m.mid for m in singly.lanes]
     assert (at_once.spilled, at_once.newest) == (singly.spilled, singly.newest)
-
-
-def queue_one(queue: RouteQueue, number: int) -> bool:
-    return queue.offer(message(number, Lane.NORMAL))
 
 
 def test_a_message_older_than_what_was_read_back_is_read_back_too(
@@ -192,10 +193,10 @@ def test_a_message_older_than_what_was_read_back_is_read_back_too(
     """Of a job that another daemon told of in part, long before we took it."""
     monkeypatch.setattr(queues, "MOST_IN_MEMORY", 2)
     queue = RouteQueue("mobile", ("a",))
-    offered = [queue.offer(message(number, Lane.NORMAL)) for number in (5, 6, 7)]
-    assert offered == [True, True, False]
+    taken = [offered(queue, message(number, Lane.NORMAL)) for number in (5, 6, 7)]
+    assert taken == [True, True, False]
     assert queue.newest[Lane.NORMAL] == 6 << 10
-    assert not queue.offer(message(3, Lane.NORMAL))
+    assert not offered(queue, message(3, Lane.NORMAL))
     assert queue.newest[Lane.NORMAL] < 3 << 10
 
 
@@ -203,7 +204,7 @@ def test_a_lane_is_read_back_when_half_of_it_is_free(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(queues, "MOST_IN_MEMORY", 4)
     queue = RouteQueue("mobile", ("a",))
     for number in range(6):
-        queue.offer(message(number, Lane.NORMAL))
+        offered(queue, message(number, Lane.NORMAL))
     assert queue.wants_refill(Lane.NORMAL) == 0
     queue.lanes.pop(Lane.NORMAL)
     queue.lanes.pop(Lane.NORMAL)

@@ -104,7 +104,7 @@ async def test_an_unknown_prefix_takes_the_default_route(routing: Routing) -> No
 async def test_what_was_not_written_waits_again_in_front(routing: Routing) -> None:
     first, second = message("mobile"), message("mobile")
     queue = routing.router.queues["mobile"]
-    queue.offer(second)
+    queue.offer_all(second.lane, [second])
     first.account, first.link = "mobile", object()
     routing.router.requeue(first)
     assert list(queue.lanes) == [first, second]
@@ -113,7 +113,8 @@ async def test_what_was_not_written_waits_again_in_front(routing: Routing) -> No
 
 
 async def test_messages_are_counted_at_the_account_they_would_go_to(routing: Routing) -> None:
-    routing.router.queues["unicom"].offer(message("unicom"))
+    waiting = message("unicom")
+    routing.router.queues["unicom"].offer_all(waiting.lane, [waiting])
     assert (routing.router.waiting("unicom"), routing.router.waiting("mobile")) == (1, 0)
     routing.usable("mobile")
     assert (routing.router.waiting("unicom"), routing.router.waiting("mobile")) == (0, 1)

@@ -389,9 +389,9 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
     breaks(
         "6.3 memory is bounded whatever waits",
         Edit(
-            "daemon.queues:RouteQueue.offer",
-            "if self.spilled[lane] or self.lanes.waiting[lane] >= MOST_IN_MEMORY:",
-            "if False:",
+            "daemon.queues:RouteQueue.offer_all",
+            "0 if self.spilled[lane] else max(0, MOST_IN_MEMORY - self.lanes.waiting[lane])",
+            "len(messages)",
         ),
         by=f"{DAEMON}test_queues.py::test_a_full_lane_leaves_the_rest_to_the_ledger",
     ),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
-from zlib import crc32
 
 from daemon.ledger.reader import FIRST, Position, Slice
 from daemon.ledger.rows import JobValues, hash_job
@@ -56,19 +55,17 @@ class Sieve:
             return ids
         found = []
         for job_id in ids:
-            at = crc32(job_id.encode(), 1) % BITS  # as `hash_job`
+            at = hash_job(job_id) % BITS
             if bits[at >> 3] >> (at & 7) & 1:
                 found.append(job_id)
         return found
 
     def add(self, jobs: Sequence[JobValues]) -> None:
         self._added += len(jobs)
+        hashes = [hash_job(row[1]) for row in jobs]
         for bits in (self._bits, self._filling):
-            if bits is None:
-                continue
-            for row in jobs:
-                at = crc32(row[1].encode(), 1) % BITS  # as `hash_job`
-                bits[at >> 3] |= 1 << (at & 7)
+            if bits is not None:
+                _set(bits, hashes)
 
     @property
     def worn(self) -> bool:

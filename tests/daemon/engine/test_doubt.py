@@ -12,7 +12,7 @@ from daemon.ledger import Entries
 from protocols.events import Accepted, Rejected
 
 from .conftest import MakeDesk
-from .desk import Terms
+from .desk import Desk, Peer, Terms
 
 LONG = "字" * 130  # two parts
 
@@ -69,10 +69,8 @@ async def test_a_part_answered_late_while_it_waits_at_a_link_is_not_sent_when_th
     assert desk.states("j/0") == ["uncertain", "accepted"]
 
 
-async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that_breaks(
-    make_desk: MakeDesk,
-) -> None:
-    desk = await make_desk(Terms(rate=2))
+async def accepted_late(desk: Desk) -> Peer:
+    """The peer takes j/0, written once and claimed again; the pace does not let it out yet."""
     peer = desk.peer()
     await desk.take({"id": "j"})
     [(_, _, write)] = await desk.written(peer)
@@ -80,6 +78,14 @@ async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that
     await desk.pass_(11.0)
     assert peer.link.reserved == 1
     peer.says(Accepted(write, b"\0" * 7 + b"\1"))
+    return peer
+
+
+async def test_an_accepted_part_that_waits_at_a_link_is_not_sent_again_when_that_breaks(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(Terms(rate=2))
+    peer = await accepted_late(desk)
     peer.lost()
     other = desk.peer()
     assert not await desk.written(other, most=1.2)
@@ -90,13 +96,7 @@ async def test_a_part_answered_late_while_it_waits_for_the_pace_is_passed_over(
     make_desk: MakeDesk,
 ) -> None:
     desk = await make_desk(Terms(rate=2))
-    peer = desk.peer()
-    await desk.take({"id": "j"})
-    [(_, _, write)] = await desk.written(peer)
-    peer.silence()
-    await desk.pass_(11.0)
-    assert peer.link.reserved == 1
-    peer.says(Accepted(write, b"\0" * 7 + b"\1"))
+    peer = await accepted_late(desk)
     await desk.take({"id": "k"})
     [(_, _, next_)] = await desk.written(peer)
     assert next_.message.id == "k/0"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import sqlite3
 import sys
 import time
@@ -24,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from daemon.ledger import files, reader
+from daemon.ledger import files, ids, start
 from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.keys import RECENT_ROWS, STEPS
 from daemon.ledger.reader import Reader
@@ -37,7 +36,6 @@ from daemon.ledger.rows import (
     Queued,
     Waiting,
 )
-from daemon.ledger.sieve import Sieve
 from daemon.ledger.writer import Batch, Writer, decode_events
 
 T = TypeVar("T")
@@ -130,16 +128,13 @@ class Ledger:
                 # little left, start the log over, and bound it if the others do not get through.
                 self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
                 self._db.execute(f"pragma journal_size_limit = {LOG_PAGES * 4096}")
-                self._recent = self._load_recent()
-                self._recent_rows = self._one("select count(*) from recent")
-                self._outbox_number = self._one("select coalesce(max(n), 0) from outbox")
+                lately = ids.lately(self._db, state_dir)
+                self._recent_rows = start.one(self._db, "select count(*) from recent")
+                self._outbox_number = start.one(self._db, "select coalesce(max(n), 0) from outbox")
                 self._writer = Writer(self._db)
             except sqlite3.Error as exc:
                 raise explain(exc, self.path) from exc
             undo.pop_all()
-        self._settling: dict[str, tuple[int, bytes, float]] = {}
-        self.jobs_put = 0
-        """So many: whether a look at ids is still right after an await."""
         self._steps = 0
         """Of the move of `recent` that is under way; 0 when none is."""
         self._gathering = Batch()
@@ -155,8 +150,14 @@ class Ledger:
         self._checkpoint: Future[None] | None = None
         self._closing = False
         self._closed = False
-        self._sieve = Sieve(partial(self._read, self._reader.used_ids), self._fail)
-        self._sieve.fill(self._recent)
+        self._ids = ids.Ids(
+            lately,
+            remember_ids,
+            clock,
+            partial(self._read, self._reader.known),
+            partial(self._read, self._reader.used_ids),
+            self._fail,
+        )
 
     # Writing
 
@@ -170,13 +171,7 @@ class Ledger:
         batch = self._gathering
         if entries.jobs:
             batch.jobs += entries.jobs
-            self.jobs_put += len(entries.jobs)
-            recent = self._recent
-            for row in entries.jobs:
-                recent[row[1]] = (row[0], row[2], row[7])
-            self._sieve.add(entries.jobs)
-            if self._sieve.worn:
-                self._sieve.fill([*recent, *self._settling])
+            self._ids.add(entries.jobs)
         batch.messages += entries.messages
         batch.carrier_ids += entries.carrier_ids
         batch.events += entries.events
@@ -268,7 +263,7 @@ class Ledger:
             # Everything put until now is in this batch or before it, and moves.
             batch.begins = True
             self._steps, self._recent_rows, full = STEPS, 0, False
-            self._settling, self._recent = self._recent, {}
+            self._ids.settle()
         if self._steps:
             batch.steps = self._steps if full else 1
             self._steps -= batch.steps
@@ -283,7 +278,7 @@ class Ledger:
             self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
             return
         if batch.settled:
-            self._settling = {}
+            self._ids.settled()
         if self._owes():
             self._write()
         self._unchecked_rows += batch.rows()
@@ -335,7 +330,7 @@ class Ledger:
         if self._closing:
             return
         self._closing = True
-        self._sieve.close()
+        self._ids.sieve.close()
         while not self.failed.done() and (self._writing or self._owes()):
             self._idle = self._loop.create_future()
             if not self._writing:
@@ -363,39 +358,27 @@ class Ledger:
 
     # Lookups
 
+    @property
+    def jobs_put(self) -> int:
+        """So many: whether a look at ids is still right after an await."""
+        return self._ids.put
+
     def recent(self, job_id: str) -> Known | None:
         """Whether `job_id` was put lately, durable or not; for a last look between two awaits.
 
         `finished` is not looked up and false.
         """
-        found = self._recent.get(job_id) or self._settling.get(job_id)
-        if found is None or found[2] + self.remember_ids <= self._clock():
-            return None
-        return Known(found[0], found[1], False)
+        return self._ids.recent(job_id)
 
     async def known(
-        self, ids: Sequence[str], given: Callable[[JobRow], bool] = _forgotten
+        self, job_ids: Sequence[str], given: Callable[[JobRow], bool] = _forgotten
     ) -> dict[str, Known]:
-        """Those of `ids` that jobs have used up, also jobs put and not yet durable.
+        """Those of `job_ids` that jobs have used up, also jobs put and not yet durable.
 
         `given` says, in the reader's thread, of a finished job that is too old to be remembered
         whether it is meant all the same.
         """
-        ids = self._sieve.doubtful(ids)
-        if not ids:
-            return {}
-        now = self._clock()
-        recent = {}
-        for job_id in ids:
-            found = self._recent.get(job_id) or self._settling.get(job_id)
-            if found is not None:
-                recent[job_id] = found
-        seqs = {job_id: found[0] for job_id, found in recent.items()}
-        known = await self._read(self._reader.known, ids, seqs, now, self.remember_ids, given)
-        for job_id, (seq, digest, received) in recent.items():
-            if received + self.remember_ids > now:
-                known.setdefault(job_id, Known(seq, digest, False))
-        return known
+        return await self._ids.known(job_ids, given)
 
     async def find(
         self, wanted: Sequence[tuple[str, bytes]]
@@ -451,68 +434,32 @@ class Ledger:
 
     def last_seq(self) -> int:
         """The highest seq ever used; 0 when there was none."""
-        return max(
-            self._one("select coalesce(max(seq), 0) from job"),
-            self._one("select coalesce(max(value), 0) from counter where name = 'last_seq'"),
-        )
+        return start.last_seq(self._db)
 
     def starts(self) -> int:
         """How often the ledger was opened for work, now included; durable when it returns."""
-        sql = (
-            "insert into counter values ('starts', 1)"
-            " on conflict (name) do update set value = value + 1 returning value"
-        )
-        value: int = self._db.execute(sql).fetchall()[0][0]
-        return value
+        return start.starts(self._db)
 
     def identity(self) -> int:
         """A number that no other ledger has, made with this one."""
-        sql = (
-            "insert into counter values ('identity', ?)"
-            " on conflict (name) do update set value = value returning value"
-        )
-        value: int = self._db.execute(sql, (secrets.randbits(62) | 1 << 61,)).fetchall()[0][0]
-        return value
+        return start.identity(self._db)
 
     def claims(self) -> list[tuple[int, float, bytes]]:
         """id, when, mids."""
-        return self._db.execute("select id, at, mids from claim order by id").fetchall()
+        return start.claims(self._db)
 
     def kept(self, kind: str) -> list[tuple[bytes, float, bytes]]:
         """key, when, value of everything kept under `kind`, oldest first."""
-        sql = "select key, at, value from keep where kind = ? order by at, key"
-        return self._db.execute(sql, (kind,)).fetchall()
+        return start.kept(self._db, kind)
 
     def outbox_pending(self) -> list[tuple[int, list[Event]]]:
         """What was not told when the daemon stopped; `outbox` gives the same in pieces."""
-        rows = self._db.execute("select n, events from outbox order by n")
-        return [(number, decode_events(events)) for number, events in rows]
+        return start.outbox_pending(self._db)
 
     def unfinished(self) -> list[Waiting]:
         """Unfinished messages by route, lane and state; reads the whole ledger once."""
-        sql = (
-            "select route, lane, state, count(*), min(mid) from message where final = 0"
-            " group by route, lane, state order by route, lane, state"
-        )
-        return [Waiting(*row) for row in self._db.execute(sql)]
+        return start.unfinished(self._db)
 
     def unfinished_in(self, state: int) -> list[int]:
         """Unfinished messages in one state, oldest first; reads the whole ledger once."""
-        sql = "select mid from message where final = 0 and state = ? order by mid"
-        return [mid for (mid,) in self._db.execute(sql, (state,))]
-
-    def _one(self, sql: str) -> int:
-        value: int = self._db.execute(sql).fetchone()[0]
-        return value
-
-    def _load_recent(self) -> dict[str, tuple[int, bytes, float]]:
-        """Of jobs whose keys are in `recent`; where few come, some of those are archived."""
-        refs = "select ref >> 10 as seq from recent where ref & 1023 = 1023"
-        sql = f"select id, seq, digest, received from job where seq in ({refs})"  # noqa: S608
-        rows = self._db.execute(sql).fetchall()
-        sql = f"select seq from ({refs}) where seq not in (select seq from job)"  # noqa: S608
-        archived = {seq for (seq,) in self._db.execute(sql)}
-        for row in reader.archived(self.state_dir, archived):
-            rows.append((row.id, row.seq, row.digest, row.received))
-        rows.sort(key=lambda row: row[1])
-        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+        return start.unfinished_in(self._db, state)

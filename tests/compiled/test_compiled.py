@@ -40,7 +40,13 @@ INTERPRETED = (
     # What is asked when something begins, not for each message: settings, logins, reading back.
     *("daemon.broker.base", "daemon.clock", "daemon.codes.table", "daemon.ledger"),
     *("daemon.ledger.errors", "daemon.ledger.files", "daemon.ledger.reader", "daemon.reading"),
-    *("daemon.recall", "daemon.recovery", "protocols.cmpp.digest", "protocols.smgp.digest"),
+    *(
+        "daemon.ledger.start",
+        "daemon.recall",
+        "daemon.recovery",
+        "protocols.cmpp.digest",
+        "protocols.smgp.digest",
+    ),
     *("protocols.cmpp.account", "protocols.sgip.account"),
     *("protocols.smgp.account", "protocols.smpp.account"),
     # Constants, which are taken over at import.

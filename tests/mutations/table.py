@@ -105,7 +105,7 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 repeated ids find their message",
-        Edit("daemon.ledger.ledger:Ledger.known", "return known", "return {}"),
+        Edit("daemon.ledger.ids:Ids.known", "return known", "return {}"),
         by=f"{ENGINE}test_intake.py::test_a_repeat_after_a_restart_holds_until_the_first_is_safe",
     ),
     breaks(
@@ -756,9 +756,9 @@ THE_RECORD = (
     breaks(
         "4 an id is used up also when its job was archived before a restart",
         Edit(
-            "daemon.ledger.ledger:Ledger._load_recent",
-            "self.state_dir, archived",
-            "self.state_dir, set()",
+            "daemon.ledger.ids:lately",
+            "state_dir, archived",
+            "state_dir, set()",
         ),
         by=f"{LEDGER}test_archive.py::test_ids_of_archived_jobs_stay_known_over_a_restart",
     ),

@@ -114,7 +114,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def filled(ledger: Ledger) -> None:
-    while ledger._sieve._filling is not None:  # noqa: ASYNC110  # nothing else tells
+    while ledger._ids.sieve._filling is not None:  # noqa: ASYNC110  # nothing else tells
         await asyncio.sleep(0.001)
 
 
@@ -133,7 +133,7 @@ async def test_used_ids_are_known_whatever_moves_while_the_sieve_is_filled(
         for each in range(number, min(number + 7, keys.SLICES)):
             await again.run(partial(keys.rise, each))
     await filled(again)
-    assert again._sieve.doubtful(["new"]) == []
+    assert again._ids.sieve.doubtful(["new"]) == []
     assert (await again.known(["new", *ids(range(1, 201))])).keys() == set(ids(range(1, 201)))
     await again.close()
 
@@ -148,6 +148,6 @@ async def test_ids_that_are_only_remembered_are_known_after_a_restart(
         db.executemany("insert into used values (?, ?, ?)", rows)
     again = start(state_dir, clock)
     await filled(again)
-    assert again._sieve.doubtful(["new"]) == []
+    assert again._ids.sieve.doubtful(["new"]) == []
     assert (await again.known(["new", *ids(range(20))])).keys() == set(ids(range(20)))
     await again.close()

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
-from typing import NamedTuple
 
 import structlog
 
@@ -25,9 +23,9 @@ from .clock import wall
 from .engine import Engine
 from .jobs import Job as JobFields
 from .jobs import JobError
-from .ledger.rows import JobRow, Known, MessageRow
-from .model import INDEX_BITS, UNSAFE, Job, Message, State, is_parked
-from .recovery import durable, send_rest
+from .ledger.rows import JobRow, Known
+from .model import INDEX_BITS, Job, Message
+from .repeats import Repeats, Unsure
 from .router import Router
 from .tally import Tally
 
@@ -78,6 +76,7 @@ class Intake:
         self.router = router
         self.admission = admission
         self.tally = tally
+        self.repeats = Repeats(engine=engine, router=router, admission=admission, tally=tally)
         self.dead_topic = dead_topic
         self.stopping = False
         self.ready = asyncio.Event()
@@ -86,7 +85,6 @@ class Intake:
         self._most = MOST_AT_ONCE
         """Records of the next batch, by how many messages those of the last one had."""
         self._later = later_topics
-        self._dead_seq = 0
         self._fed: dict[str, float] = {}
         """When each account was last given new jobs."""
 
@@ -182,13 +180,14 @@ class Intake:
         if homes.generation != generation:
             return  # these will be given again, to us or to another
         c = Changes()
-        unsure: dict[int, _Again] = {}
+        unsure: Unsure = {}
         if refused or known or len(set(ids)) < len(ids) or ledger.jobs_put != put:
             messages = self._sort_out(records, sound, refused, known, at, unsure, c)
         else:
             messages = self._fresh(sound, at, c)
         if self.engine.stored_is_safe:
-            c.then.append(partial(self._stored, messages))
+            mids = [message.mid for message in messages]
+            c.then.append(partial(self.engine.offsets.release, mids))
         if messages:
             self._most = min(MOST_AT_ONCE, MOST_MESSAGES * len(records) // len(messages) + 1)
         accounts = self.admission.admit(messages, at, c)
@@ -198,7 +197,7 @@ class Intake:
             self._fed[name] = now
             self.router.accounts[name].pull(now)
         if unsure:
-            await self._ascertain(unsure, at)
+            await self.repeats.ascertain(unsure, at)
 
     def _sort_out(
         self,
@@ -207,7 +206,7 @@ class Intake:
         refused: Mapping[int, JobError],
         known: Mapping[str, Known],
         at: float,
-        unsure: dict[int, _Again],
+        unsure: Unsure,
         c: Changes,
     ) -> list[Message]:
         """Not all of the records are new jobs; the messages of those that are."""
@@ -234,7 +233,7 @@ class Intake:
                 error = JobError("id", f"{fields.id!r} was used before, with other content")
                 self._dead(record, error, c)
             else:
-                self._repeat(record, fields, digest, before[0], unsure, c)
+                self.repeats.taken(record, fields, digest, before[0], unsure, c)
         return messages + self._fresh(fresh, at, c)
 
     def _told(self, job: str) -> tuple[int, bytes] | None:
@@ -246,16 +245,9 @@ class Intake:
         self.tally.jobs[record.topic, "dead"] += 1
         c.event(self.dead_topic, (record.key, jobs.dead_letter(record, error)))
         # Until the dead letter is published.
-        c.then.append(partial(self.engine.safe, (self._hold(record),)))
+        held = self.engine.offsets.hold_alone(record.topic, record.partition, record.offset)
+        c.then.append(partial(self.engine.safe, (held,)))
         log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
-
-    def _hold(self, record: Record) -> int:
-        """Hold a record as a job does, under a number that no job has; returns that."""
-        self._dead_seq -= 1
-        mid = self._dead_seq << INDEX_BITS
-        place = (record.topic, record.partition, record.offset)
-        self.engine.offsets.hold(*place, self._dead_seq, (mid,))
-        return mid
 
     def _fresh(self, sound: Sequence[Sound], at: float, c: Changes) -> list[Message]:
         """New jobs, in the order of their records; returns their messages."""
@@ -297,102 +289,6 @@ class Intake:
             self.engine.offsets.hold_run(topic, partition, offset - count, seq - count, count)
             self.tally.jobs[topic, "taken"] += count
 
-    def _repeat(
-        self,
-        record: Record,
-        fields: JobFields,
-        digest: bytes,
-        seq: int,
-        unsure: dict[int, _Again],
-        c: Changes,
-    ) -> None:
-        """A record of a known job holds its offset for as long as that job is not safe."""
-        self.tally.jobs[record.topic, "duplicate"] += 1
-        place = (record.topic, record.partition, record.offset)
-        offsets = self.engine.offsets
-        if seq < 0 and self.engine.stored_is_safe:
-            offsets.taken(*place)
-            return
-        if seq < 0:
-            # What became of it may be among what was not published before a restart.
-            c.then.append(partial(self.engine.safe, (self._hold(record),)))
-            return
-        if not offsets.holds(seq):
-            unsure.setdefault(seq, _Again(record, fields, digest))
-        first = seq << INDEX_BITS
-        offsets.hold(*place, seq, range(first, first + len(fields.to)))
-
-    def _stored(self, messages: Sequence[Message]) -> None:
-        self.engine.offsets.release([message.mid for message in messages])
-
-    async def _ascertain(self, unsure: dict[int, _Again], at: float) -> None:
-        """Jobs of before a restart, or of another daemon, hold their record whole; the ledger says
-        what is safe of them.
-
-        What becomes safe meanwhile is released twice, which counts once.
-        """
-        engine = self.engine
-        generation = engine.homes.generation
-        mids = [
-            mid
-            for seq, again in unsure.items()
-            for mid in range(seq << INDEX_BITS, (seq << INDEX_BITS) + len(again.fields.to))
-        ]
-        await durable(engine.ledger)
-        c = Changes()
-        fresh: list[Message] = []
-        async with engine.reading():
-            rows = await engine.ledger.load(mids)
-            if engine.homes.generation != generation:
-                return  # the records will be given again, to us or to another
-            there = {row.mid: row for _, row in rows}
-            jobs_there = {job.seq: job for job, _ in rows}
-            for seq, again in unsure.items():
-                job = jobs_there.get(seq)
-                if job is not None and _from(again.record, job):
-                    fresh += self._complete(seq, again, job, there, c)
-        fresh.sort(key=attrgetter("mid"))
-        accounts = self.admission.admit(fresh, at, c, new=False)
-        made = {message.mid for message in fresh}
-        safe = [mid for mid in mids if mid not in made]
-        if not engine.stored_is_safe:
-            safe = [mid for mid in safe if mid not in there or _is_safe(there[mid])]
-        c.then.append(partial(engine.safe, safe))
-        if engine.stored_is_safe:
-            c.then.append(partial(self._stored, fresh))
-        engine.commit(c)
-        for name in accounts:
-            self.router.accounts[name].nudge()
-
-    def _complete(
-        self, seq: int, again: _Again, row: JobRow, there: Mapping[int, MessageRow], c: Changes
-    ) -> list[Message]:
-        """The record has what its first taker did not tell: the text, and what else was asked for.
-
-        Returns the messages that were not told of.
-        """
-        record, fields = again.record, again.fields
-        place = (record.topic, record.partition, record.offset)
-        units = bill_units(fields.text, fields.signature)
-        job = Job(seq, fields, row.produced, row.received, place, units, again.digest)
-        c.entries.jobs.append(
-            (seq, row.id, row.digest, *place, row.produced, row.received, jobs.pack(fields))
-        )
-        at = wall()
-        fresh = []
-        for message in self.admission.messages(job):
-            known = self.engine.held(message.mid)
-            if known is None:
-                if message.mid not in there:
-                    fresh.append(message)
-            elif not known.job.whole:
-                known.job.fields = fields
-                if known.state is State.UNCERTAIN:
-                    self.engine.settle.hold_from(known, at)
-                    c.touch(known)
-                send_rest(self.engine, known)
-        return fresh
-
 
 def _read(records: Sequence[Record], at: float) -> tuple[list[Sound], dict[int, JobError]]:
     """Those that are jobs, in order, and by their place why the others are none."""
@@ -409,14 +305,6 @@ def _read(records: Sequence[Record], at: float) -> tuple[list[Sound], dict[int, 
     return sound, refused
 
 
-class _Again(NamedTuple):
-    """A record of a job that is known already."""
-
-    record: Record
-    fields: JobFields
-    digest: bytes
-
-
 def _given(records: Sequence[Record]) -> Callable[[JobRow], bool]:
     """Whether one of the records is a job's own: the broker gives again what lies behind a record
     that is held, however old the jobs are by then.
@@ -430,17 +318,6 @@ def _given(records: Sequence[Record]) -> Callable[[JobRow], bool]:
         return (job.topic, job.partition, offset, job.produced) in places
 
     return given
-
-
-def _from(record: Record, job: JobRow) -> bool:
-    """Whether a job that another daemon told of came from this very record."""
-    place = (record.topic, record.partition, -1 - record.offset)
-    return place == (job.topic, job.partition, job.offset)
-
-
-def _is_safe(row: MessageRow) -> bool:
-    """Whether what the ledger says of a message is enough for its record's offset to move."""
-    return row.state not in UNSAFE or is_parked(row.life)
 
 
 def _number(known: Known) -> int:

@@ -183,11 +183,6 @@ class Job:
         """Of the content: `jobs.digest`."""
 
     @property
-    def home(self) -> tuple[str, int]:
-        """The partition that it came from: who has that, has the job."""
-        return self.source[:2]
-
-    @property
     def whole(self) -> bool:
         """False for a job that is known from what another daemon told of it."""
         return bool(self.fields.text)

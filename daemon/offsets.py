@@ -44,6 +44,8 @@ class Offsets:
         """What is open of the jobs that had more than one message."""
         self._repeats: dict[int, list[int]] = {}
         """Further records of a job."""
+        self._alone = 0
+        """The number of the last record without messages; those of jobs are above 0."""
         self._moved: set[Place] = set()
         self._safe: list[int] = []
         """Messages that are safe, of which the records are still to be let go."""
@@ -92,6 +94,13 @@ class Offsets:
         record = number << OFFSET_BITS | offset
         self._open[number].put_run(record, job, count)
         self._records.put_run(job, record, count)
+
+    def hold_alone(self, topic: str, partition: int, offset: int) -> int:
+        """A record was taken that has no message of its own; returns what stands for one."""
+        self._alone -= 1
+        mid = self._alone << INDEX_BITS
+        self.hold(topic, partition, offset, self._alone, (mid,))
+        return mid
 
     def holds(self, job: int) -> bool:
         self._let_go()

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 REDELIVER_AFTER = 3.0
 """Seconds without an answer after which a Deliver is sent again, on whatever is connected."""
@@ -113,6 +113,13 @@ def failed(word: str, err: str = "000", after: float = 0.02) -> Answer:
     return Answer(reports=(Report(word, after, err),))
 
 
+class Told(NamedTuple):
+    """A report that was acknowledged, and when it was."""
+
+    word: str
+    at: float
+
+
 @dataclass(slots=True)
 class Submit:
     """One submit as it came in."""
@@ -135,8 +142,7 @@ class Submit:
     answers: dict[str, Answer] = field(default_factory=dict)
     """What the script has for each recipient; of a list, `answer` is what becomes of it."""
     settled: bool = False
-    told: list[Report] = field(default_factory=list)
-    """The reports of it that were acknowledged."""
+    told: list[Told] = field(default_factory=list)
     header: bytes = field(init=False, default=b"")
     body: bytes = field(init=False)
     reference: int | None = field(init=False, default=None)
@@ -496,7 +502,7 @@ class Gateway:
 
     async def _tell(self, submit: Submit, report: Report, to: str, by: Gateway) -> None:
         await by.deliver(lambda sequence: self.say_report(submit, report, to, sequence))
-        submit.told.append(report)
+        submit.told.append(Told(report.word, time.monotonic()))
 
     # Delivers
 

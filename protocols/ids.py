@@ -17,14 +17,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 Form = Literal["auto", "text", "hex", "decimal"]
 """How SMPP reports write an id: as in the answer, in hexadecimal, in decimal, or any of them."""
 
-_WORDS = struct.Struct("!III")
-_DECIMAL = re.compile(rb"[0-9]{1,20}")
-_HEX = re.compile(rb"[0-9a-f]{1,16}")
+_WORDS: Final = struct.Struct("!III")
+_DECIMAL: Final = re.compile(rb"[0-9]{1,20}")
+_HEX: Final = re.compile(rb"[0-9a-f]{1,16}")
 
 
 def key(protocol: str, carrier_id: bytes) -> bytes:
@@ -84,15 +84,22 @@ def smpp_keys(reported: bytes, form: Form) -> tuple[tuple[bytes, ...], int]:
     The conversions need the recipient as a second witness: a short decimal id may well be some
     other part's hexadecimal one.
     """
-    same = key("smpp", reported)
+    same = reported.lower().lstrip(b"0") or b"0"
     if form == "text":
         return (same,), 1
-    as_decimal = b"%x" % int(same) if _DECIMAL.fullmatch(same) else None
+    as_decimal = b"%x" % int(same) if same.isdigit() and len(same) <= 20 else None
     as_hex = b"%d" % int(same, 16) if _HEX.fullmatch(same) else None
-    first = {"auto": same, "decimal": as_decimal, "hex": as_hex}[form]
-    found = [] if first is None else [first]
-    found += [k for k in (same, as_decimal, as_hex) if k is not None and k not in found]
-    return tuple(found), 1
+    first = same
+    if form == "decimal" and as_decimal is not None:
+        first = as_decimal
+    elif form == "hex" and as_hex is not None:
+        first = as_hex
+    found: tuple[bytes, ...] = (first,) if first == same else (first, same)
+    if as_decimal is not None and as_decimal not in found:
+        found += (as_decimal,)
+    if as_hex is not None and as_hex not in found:
+        found += (as_hex,)
+    return found, 1
 
 
 def spoken(text: str) -> list[bytes]:

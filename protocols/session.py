@@ -27,7 +27,7 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from .errors import DecodeError, FramingError, StateError
 from .events import BindRefused, Bound, Closed, Event, Malformed, Unanswered
@@ -55,8 +55,9 @@ NEXT: dict[State, frozenset[State]] = {
 }
 
 
-BOUND, CLOSED = State.BOUND, State.CLOSED
-TALKING = (BOUND, State.CLOSING)
+BOUND: Final = State.BOUND
+CLOSED: Final = State.CLOSED
+TALKING: Final = (BOUND, State.CLOSING)
 """States in which the peer may say anything."""
 
 
@@ -156,14 +157,15 @@ class Session:
         if self._buffer:
             data = self._buffer + data
         self._heard_at = now
-        unpack, size, longest = self.header.unpack_from, self.header.size, self.longest
+        header, longest = self.header, self.longest
+        unpack, size = header.unpack_from, header.size
         have = len(data)
         last = have - size
         at = 0
         try:
             while at <= last and self.state is not CLOSED:
                 head = unpack(data, at)
-                length = head[0]
+                length: int = head[0]
                 if not size <= length <= longest:
                     self._on_bad_length(head)
                     raise FramingError(f"a PDU of {length} octets, {size} to {longest} allowed")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Final
 
 
 class Refusal(Enum):
@@ -19,7 +20,7 @@ class Refusal(Enum):
 
 DIGITS = 11
 """Of a national number."""
-_NATIONAL = re.compile(r"1[3-9][0-9]{9}")
+_NATIONAL: Final = re.compile(r"1[3-9][0-9]{9}")
 # Machines have thirteen digits: Mobile 1440 1441 148, Unicom 140 146, Telecom 1410, and the 1064
 # forms of all three. They take no texts meant for people.
 _IOT = re.compile(r"(?:14(?:0|10|4[01]|6|8)|1064)[0-9]+")
@@ -69,5 +70,7 @@ def folded(raw: str) -> str:
     """A number from a carrier in its one form; what is no mobile number stays as it came."""
     if _NATIONAL.fullmatch(raw):
         return raw
+    if raw[:2] == "86" and _NATIONAL.fullmatch(raw, 2):
+        return raw[2:]
     number = normalise(raw)
     return raw if isinstance(number, Refusal) else number

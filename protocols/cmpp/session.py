@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Final
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError
@@ -19,13 +19,13 @@ from .template import SubmitTemplate
 
 VERSIONS = {pdus.V2: 0x20, pdus.V3: 0x30}
 
-DELIVER_RESP = int(Command.DELIVER_RESP)
-_ANSWER_2 = struct.Struct("!8sB")
-_ANSWER_3 = struct.Struct("!8sI")
-_DELIVER_RESP_2 = struct.Struct("!III8sB")
-_DELIVER_RESP_3 = struct.Struct("!III8sI")
-_REPORT_2 = struct.Struct("!8s7s10s10s21s4x")
-_REPORT_3 = struct.Struct("!8s7s10s10s32s4x")
+DELIVER_RESP: Final = int(Command.DELIVER_RESP)
+_ANSWER_2: Final = struct.Struct("!8sB")
+_ANSWER_3: Final = struct.Struct("!8sI")
+_DELIVER_RESP_2: Final = struct.Struct("!III8sB")
+_DELIVER_RESP_3: Final = struct.Struct("!III8sI")
+_REPORT_2: Final = struct.Struct("!8s7s20x21s4x")
+_REPORT_3: Final = struct.Struct("!8s7s20x32s4x")
 
 
 class CmppSession(Session):
@@ -180,19 +180,15 @@ class CmppSession(Session):
 
     def _on_report(self, pdu: bytes, sequence: int, content: bytes) -> None:
         fields = _REPORT_3 if len(content) >= 71 else _REPORT_2
-        msg_id, stat, _, done, to = fields.unpack_from(content)
+        msg_id, stat, number = fields.unpack_from(content)
+        to = number.partition(b"\0")[0].decode("latin-1").rstrip(" ")
+        receipt = (sequence, pdu[12:20])
+        if stat == b"DELIVRD":
+            self._events.append(Reported((msg_id,), 1, Fate.DELIVERED, "DELIVRD", to, receipt))
+            return
         word = stat.partition(b"\0")[0].decode("latin-1").rstrip(" ")
-        self._events.append(
-            Reported(
-                (msg_id,),
-                1,
-                status.FATES.get(word, Fate.FAILED),
-                word,
-                to.partition(b"\0")[0].decode("latin-1").rstrip(" "),
-                (sequence, pdu[12:20]),
-                done.partition(b"\0")[0].decode("latin-1").rstrip(" "),
-            )
-        )
+        fate = status.FATES.get(word, Fate.FAILED)
+        self._events.append(Reported((msg_id,), 1, fate, word, to, receipt))
 
     def _on_login(self, pdu: bytes, now: float) -> None:
         if self.state is not State.BINDING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from typing import Final
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError, FramingError
@@ -11,8 +12,8 @@ from ..marks import mypyc_attr
 from ..session import Clock, Limits, Session, State
 from . import pdus, status
 
-COMMAND = struct.Struct("!II12s")
-RESULT = struct.Struct("!II12sB8s")
+COMMAND: Final = struct.Struct("!II12s")
+RESULT: Final = struct.Struct("!II12sB8s")
 ANSWERED = frozenset({pdus.SUBMIT, pdus.DELIVER, pdus.REPORT, pdus.USERRPT})
 """Requests whose answer is a result."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import struct
+from typing import Final
 
 from ..errors import DecodeError
 from ..events import Fate, Received, Reported, UserChanged
 from . import pdus
 
-COMMANDS = frozenset({pdus.REPORT, pdus.DELIVER, pdus.USERRPT})
+COMMANDS: Final = frozenset({pdus.REPORT, pdus.DELIVER, pdus.USERRPT})
 
 # pdus.Report behind a header of 20 octets, without Reserve.
-REPORT = struct.Struct("!20x12sB21sBB")
+REPORT: Final = struct.Struct("!20x12sB21sBB")
 
-FATES = {0: Fate.DELIVERED, 1: Fate.INTERMEDIATE, 2: Fate.FAILED}
+FATES: Final = {0: Fate.DELIVERED, 1: Fate.INTERMEDIATE, 2: Fate.FAILED}
 
 
 def read(command: int, pdu: bytes) -> Reported | Received | UserChanged:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from ..events import Fate
 
@@ -19,10 +19,16 @@ Spelling = Literal["plain", "capital", "underscore"]
 
 _KEY = re.compile(rb"[ \0]*(sub|dlvrd|submit[ _]date|done[ _]date|stat|err|te?xt):", re.IGNORECASE)
 # The usual form, whole, so that one match does.
-_USUAL = re.compile(
+_USUAL: Final = re.compile(
     rb"id:(.{10}) ?sub:([^ ]*) dlvrd:([^ ]*) submit[ _]date:([^ ]*) done[ _]date:([^ ]*)"
     rb" stat:([^ ]{1,7}) *err:([^ ]*) te?xt:(.*)",
     re.IGNORECASE | re.DOTALL,
+)
+# The same of what was delivered, as most write it: nothing but the id is news.
+_DELIVERED: Final = re.compile(
+    rb"id:(.{10}) ?sub:[^ ]* dlvrd:[^ ]* [Ss]ubmit[ _]date:[^ ]* done[ _]date:[^ ]*"
+    rb" stat:DELIVRD *err:[^ ]* [Tt]e?xt:",
+    re.DOTALL,
 )
 _HEX_ID = re.compile(rb"[0-9a-fA-F]{20}")
 
@@ -90,6 +96,12 @@ class SmgpReport:
             "err": self.err,
             "text_hex": self.text.hex(),
         }
+
+
+def delivered(content: bytes) -> bytes | None:
+    """The id of a report that says DELIVRD; None of others, and where `parse` is needed."""
+    usual = _DELIVERED.match(content)
+    return None if usual is None else usual[1]
 
 
 def parse(content: bytes) -> SmgpReport | None:

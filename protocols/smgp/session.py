@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Final
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError
-from ..events import Accepted, Malformed, Received, Rejected, Reported
+from ..events import Accepted, Fate, Malformed, Received, Rejected, Reported
 from ..part import Part
 from ..session import TALKING, Clock, Limits, Session, State
 from ..text import header
@@ -20,10 +20,10 @@ from .template import SubmitTemplate
 
 VERSIONS = {pdus.V3: 0x30}
 
-DELIVER_RESP = int(Request.DELIVER_RESP)
-_ANSWER = struct.Struct("!10sI")
-_DELIVER_RESP = struct.Struct("!III10sI")
-_CONTENT_AT = 81
+DELIVER_RESP: Final = int(Request.DELIVER_RESP)
+_ANSWER: Final = struct.Struct("!10sI")
+_DELIVER_RESP: Final = struct.Struct("!III10sI")
+_CONTENT_AT: Final = 81
 
 
 class SmgpSession(Session):
@@ -158,17 +158,18 @@ class SmgpSession(Session):
         )
 
     def _on_report(self, pdu: bytes, sequence: int, content: bytes) -> None:
+        to = pdu[38:59].partition(b"\0")[0].decode("latin-1").rstrip(" ")
+        receipt = (sequence, pdu[12:22])
+        delivered = report.delivered(content)
+        if delivered is not None:
+            self._events.append(Reported((delivered,), 1, Fate.DELIVERED, "DELIVRD", to, receipt))
+            return
         said = report.parse(content)
         if said is None:
             raise DecodeError(
                 "a report without an id, or without both stat and err", offset=_CONTENT_AT
             )
-        to = pdu[38:59].partition(b"\0")[0].decode("latin-1").rstrip(" ")
-        self._events.append(
-            Reported(
-                (said.id,), 1, said.fate, said.code, to, (sequence, pdu[12:22]), said.done_date
-            )
-        )
+        self._events.append(Reported((said.id,), 1, said.fate, said.code, to, receipt))
 
     def _on_login(self, pdu: bytes, now: float) -> None:
         if self.state is not State.BINDING:

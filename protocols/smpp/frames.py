@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Final
 
 from ..errors import DecodeError
 from ..marks import mypyc_attr
@@ -11,7 +12,7 @@ from . import pdus, status
 
 VERSIONS = {"3.3": 0x33, "3.4": 0x34, "5.0": 0x50}
 
-NUL_RESP = struct.Struct("!IIIIB")
+NUL_RESP: Final = struct.Struct("!IIIIB")
 """A response whose message_id is empty."""
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from .. import ids
 from ..errors import DecodeError
-from ..events import Received, Reported
+from ..events import Fate, Received, Reported
 from . import pdus, receipts, status, tlvs
 
 # esm_class of what a message centre delivers (section 5.2.12).
@@ -19,18 +19,66 @@ UDHI = 0x40
 
 # The mandatory parameters of pdus.SubmitSm up to sm_length; what it does not match is read by the
 # declaration, which says what is wrong.  One call instead of eighteen fields.
-_DELIVER = re.compile(
+_DELIVER: Final = re.compile(
     rb"[^\0]{0,5}\0..([^\0]{0,20})\0..([^\0]{0,20})\0(.)..[^\0]{0,16}\0[^\0]{0,16}\0..(.).(.)",
     re.DOTALL,
 )
-_PARAMETERS = pdus.OptionalParameters()
+# The same of a receipt, and its text as nearly all write it; ends where the text may go on.
+_RECEIPT: Final = re.compile(
+    rb"[^\0]{0,5}\0..([^\0]{0,20})\0..[^\0]{0,20}\0\x04..[^\0]{0,16}\0[^\0]{0,16}\0....(.)"
+    rb"id:([0-9A-Za-z-]{1,64}) sub:\d+ dlvrd:\d+ submit date:\d+ done date:\d+"
+    rb" stat:([A-Z]+) err:",
+    re.DOTALL,
+)
+_WORDS: Final = {b"DELIVRD": ("DELIVRD", Fate.DELIVERED), b"UNDELIV": ("UNDELIV", Fate.FAILED)}
+"""What nearly all receipts say."""
+_PARAMETERS: Final = pdus.OptionalParameters()
 
 
-def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
+def read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported | Received:
     """The event of a whole deliver_sm or data_sm; raises DecodeError.
 
     A receipt is the command and the sequence number to answer.
     """
+    if command == pdus.DELIVER_SM:
+        usual = _RECEIPT.match(pdu, 16)
+        if usual is not None:
+            source, size, said, stat = usual.groups()
+            said_at = usual.start(3) - 3
+            end = said_at + size[0]
+            known = _WORDS.get(stat)
+            if known is not None and usual.end() <= end <= len(pdu):
+                keys, exact = _keys(_named(pdu, end), said, form)
+                to = source.decode("latin-1")
+                return Reported(keys, exact, known[1], known[0], to, (command, sequence))
+    return _read(command, pdu, sequence, form)
+
+
+def _named(pdu: bytes, at: int) -> bytes:
+    """The receipted_message_id among the optional parameters that begin there, if it is there."""
+    have, start = len(pdu), at
+    named: bytes | None = None
+    while at < have:
+        if at + 4 > have:
+            raise _cut_short(start)
+        after = at + 4 + (pdu[at + 2] << 8 | pdu[at + 3])
+        if after > have:
+            raise _cut_short(start)
+        if named is None and pdu[at] << 8 | pdu[at + 1] == tlvs.RECEIPTED_MESSAGE_ID:
+            named = pdu[at + 4 : after]
+        at = after
+    return named.partition(b"\0")[0] if named is not None else b""
+
+
+def _cut_short(at: int) -> DecodeError:
+    return DecodeError(
+        "deliver_sm.tlv: the last optional parameter is cut short",
+        offset=at,
+        status=_PARAMETERS.status,
+    )
+
+
+def _read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported | Received:
     parameters: dict[int, bytes] = {}
     usual = _DELIVER.match(pdu, 16) if command == pdus.DELIVER_SM else None
     if usual is not None and usual.end() + usual[5][0] <= len(pdu):
@@ -42,11 +90,7 @@ def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
             try:
                 parameters = _PARAMETERS.first(pdu, end)
             except IndexError as exc:
-                raise DecodeError(
-                    "deliver_sm.tlv: the last optional parameter is cut short",
-                    offset=end,
-                    status=_PARAMETERS.status,
-                ) from exc
+                raise _cut_short(end) from exc
     else:
         kind = pdus.SubmitSm if command == pdus.DELIVER_SM else pdus.DataSm
         body = kind.decode(pdu, 16)
@@ -55,7 +99,7 @@ def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
         parameters = dict(reversed(body.tlv))  # of repeated ones the first counts
         text = body.short_message if isinstance(body, pdus.SubmitSm) else b""
     text = text or parameters.get(tlvs.MESSAGE_PAYLOAD, b"")
-    receipt = (command, int.from_bytes(pdu[12:16], "big"))
+    receipt = (command, sequence)
     what = esm_class & KIND
     if what in (RECEIPT, INTERMEDIATE) or tlvs.RECEIPTED_MESSAGE_ID in parameters:
         if esm_class & UDHI and text:
@@ -95,7 +139,7 @@ def _report(
         )
     named = parameters.get(tlvs.RECEIPTED_MESSAGE_ID, b"").partition(b"\0")[0]
     keys, exact = _keys(named, said.id, form)
-    return Reported(keys, exact, receipts.fate(word, final=final), word, source, receipt, said.done)
+    return Reported(keys, exact, receipts.fate(word, final=final), word, source, receipt)
 
 
 def _keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:

@@ -140,7 +140,7 @@ class SmppSession(SmppFrames):
         elif command == pdus.SUBMIT_MULTI | pdus.RESP and live:
             self._on_list_answer(result, sequence, pdu, now)
         elif (command == pdus.DELIVER_SM or command == pdus.DATA_SM) and live:
-            self._emit(inbound.read(command, pdu, self.account.report_id))
+            self._emit(inbound.read(command, pdu, sequence, self.account.report_id))
         elif command == pdus.GENERIC_NACK:
             self._on_nack(head, pdu, now)
         elif command == MODES[self.account.mode] | pdus.RESP and self.state is State.BINDING:

@@ -183,6 +183,10 @@ def test_receipts_of_any_words_are_read_or_empty(text: bytes) -> None:
     assert len(found.id) <= 64
     said = smgp_report.parse(text)
     assert said is None or said.id
+    delivered = smgp_report.delivered(text)
+    assert delivered is None or (
+        said is not None and (said.id, said.code) == (delivered, "DELIVRD")
+    )
     for form in ("auto", "text", "hex", "decimal"):
         keys, exact = ids.smpp_keys(found.id, form) if found.id else ((), 0)  # type: ignore[arg-type]
         assert exact <= len(keys)

@@ -114,7 +114,7 @@ def test_a_part_is_submitted_answered_and_reported(make: Make) -> None:
         Fate.DELIVERED,
         "DELIVRD",
     )
-    assert (reported.to, reported.done_at) == (PART.to, "2611221016")
+    assert reported.to == PART.to
     talk.client.acknowledge(reported.receipt)
     talk.turn()
     assert talk.told_gateway(Taken) == Taken("r", 0)

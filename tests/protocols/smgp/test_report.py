@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.events import Fate
-from protocols.smgp.report import SmgpReport, Spelling, parse, spell
+from protocols.smgp.report import SmgpReport, Spelling, delivered, parse, spell
 
 ID = bytes.fromhex("6495c36ac4ea6b00000b")  # of a real gateway: letters and NULs inside
 REST = (
@@ -32,6 +32,17 @@ WHOLE = SmgpReport(ID, "001", "001", "2611221015", "2611221016", "DELIVRD", "000
 )
 def test_every_spelling_says_the_same(content: bytes) -> None:
     assert parse(content) == WHOLE
+
+
+@pytest.mark.parametrize("between", [b"", b" "])
+@pytest.mark.parametrize("rest", [REST, REST + bytes(15), REST.replace(b"text", b"Txt")])
+def test_what_was_delivered_is_read_at_one_glance(between: bytes, rest: bytes) -> None:
+    assert delivered(b"id:" + ID + between + rest) == ID
+
+
+@pytest.mark.parametrize("stat", [b"UNDELIV", b"DELIVRD\0", b"DELIVRDX", b"delivrd", b"ACCEPTD"])
+def test_anything_else_needs_a_closer_look(stat: bytes) -> None:
+    assert delivered(b"id:" + ID + b" " + REST.replace(b"DELIVRD", stat)) is None
 
 
 def test_the_order_of_what_follows_the_id_does_not_matter() -> None:

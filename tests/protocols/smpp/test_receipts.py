@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols import ids
+from protocols.errors import DecodeError
 from protocols.events import Fate, Reported
 from protocols.session import BEIJING
 from protocols.smpp import inbound, pdus, receipts
@@ -104,7 +105,7 @@ def vector_text(name: str) -> bytes:
 
 
 def read(text: bytes, tlvs: bytes = b"", form: ids.Form = "auto", esm_class: int = 4) -> Reported:
-    event = inbound.read(pdus.DELIVER_SM, smsc.deliver(1, text, tlvs, esm_class=esm_class), form)
+    event = inbound.read(pdus.DELIVER_SM, smsc.deliver(1, text, tlvs, esm_class=esm_class), 1, form)
     assert isinstance(event, Reported)
     return event
 
@@ -121,10 +122,51 @@ def test_a_parameter_in_hexadecimal_beside_a_decimal_text_is_one_exact_key(
     name: str, answered: bytes
 ) -> None:
     (vector,) = [v for v in vectors.load("fixtures_smpp.json") if v["id"] == name]
-    event = inbound.read(pdus.DELIVER_SM, bytes.fromhex(vector["hex"]), "auto")
+    event = inbound.read(pdus.DELIVER_SM, bytes.fromhex(vector["hex"]), 1, "auto")
     assert isinstance(event, Reported)
     assert (event.keys[0], event.exact) == (answered, 1)
     assert event.fate is Fate.DELIVERED
+
+
+@given(
+    id=st.from_regex(r"\A[0-9A-Fa-f-]{1,40}\Z"),
+    stat=st.sampled_from(receipts.WORDS),
+    parameters=st.lists(
+        st.tuples(
+            st.sampled_from([0x1E, 0x427, 0x424, 0x1234]),
+            st.sampled_from([b"", b"\2", b"\5", b"7f\0", b"0012\0\0", b"9"]),
+        ),
+        max_size=4,
+    ),
+    tail=st.sampled_from([b"", b"000 text:hello", b"\0"]),
+    form=st.sampled_from(["auto", "text", "hex", "decimal"]),
+    missing=st.integers(0, 5),
+)
+def test_the_usual_receipt_and_the_others_read_the_same(
+    id: str,
+    stat: str,
+    parameters: list[tuple[int, bytes]],
+    tail: bytes,
+    form: ids.Form,
+    missing: int,
+) -> None:
+    text = receipts.spell(id=id, submitted="2611221015", done="2611221016", stat=stat, err="")
+    tlvs = b"".join([smsc.tlv(tag, value) for tag, value in parameters])
+    tlvs = tlvs[: len(tlvs) - missing] if missing < len(tlvs) else tlvs
+
+    def said(text: bytes) -> Reported | tuple[int, int]:
+        try:
+            return read(text, tlvs, form)
+        except DecodeError as exc:
+            return exc.offset - len(text), exc.status
+
+    assert said(text + tail) == said(b" " + text + tail)
+
+
+def test_a_receipt_that_says_more_octets_than_it_has_is_read_by_its_declaration() -> None:
+    pdu = smsc.deliver(1, USUAL, b"", esm_class=4)
+    with pytest.raises(DecodeError, match="117 octets are left"):
+        inbound.read(pdus.DELIVER_SM, pdu[:-3], 1, "auto")
 
 
 def test_a_decimal_text_alone_finds_the_hexadecimal_answer() -> None:
@@ -137,7 +179,7 @@ def test_a_decimal_text_alone_finds_the_hexadecimal_answer() -> None:
 def test_the_parameters_alone_are_a_receipt() -> None:
     event = read(b"", named(b"0ABC") + smsc.tlv(0x427, b"\5"))
     assert (event.keys[0], event.exact) == (ids.key("smpp", b"abc"), 1)
-    assert (event.code, event.fate, event.done_at) == ("UNDELIV", Fate.FAILED, "")
+    assert (event.code, event.fate) == ("UNDELIV", Fate.FAILED)
 
 
 def test_a_parameter_without_a_kind_is_a_receipt_too() -> None:

@@ -127,10 +127,17 @@ class Tally:
         """How much later than it had asked for the ticker was woken."""
 
     def entered(self, messages: Sequence[Message]) -> None:
-        """The messages entered their states."""
+        """The messages entered their states; neighbours mostly the same one of one account."""
         counts = self.messages
+        carrier, account, state, size = None, None, State.WAITING, 0
         for m in messages:
-            counts[m.carrier, m.account, m.state] += 1
+            if m.state is not state or m.account is not account or m.carrier is not carrier:
+                if size:
+                    counts[carrier, account, state] += size
+                carrier, account, state, size = m.carrier, m.account, m.state, 0
+            size += 1
+        if size:
+            counts[carrier, account, state] += size
 
     def finished(self, account: str, messages: Sequence[Message], wall: float) -> None:
         """Reports gave these their verdicts."""

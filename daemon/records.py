@@ -1,8 +1,12 @@
-"""The records that go out: reports and inbound messages (contract section 5)."""
+"""The records that go out: reports and inbound messages (contract section 5).
+
+What several reports have in common is spelled once: reports that follow one another are of one
+read, so they say the same of an account's messages, with the same times, or are of one job.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -10,13 +14,13 @@ from msgspec import Raw
 from protocols import ids
 
 from .clock import Stamps
-from .jobs import Job as JobFields
 from .model import ACCEPTED, LAST_INDEX, UNCERTAIN, WORDS, Job, Message
 from .shapes import Report, Times
 
-_encode = msgspec.json.Encoder().encode
-_NO_META = Raw(b"{}")
-_BEFORE = b'{"v":1,"job":%b,"message":%b'
+_encode: Final = msgspec.json.Encoder().encode
+_NO_META: Final = Raw(b"{}")
+_NO_TIMES: Final = Times(None, None, None, None, None)
+_INDEXES: Final = [b"%d" % index for index in range(LAST_INDEX + 1)]
 
 
 class Records:
@@ -25,26 +29,23 @@ class Records:
     def __init__(self, stamps: Stamps, protocols: dict[str, str]) -> None:
         self.stamps = stamps
         self.protocols = protocols
+        # What the last report said, in the order of its fields, and what decided about it.
+        self._job: Job | None = None
+        self._key = self._id = self._produced = self._tenant = self._meta = b""
+        self._tenant_name = ""
         self._course: tuple[object, ...] = ()
-        """All that decides about the last report that `_shared` made, but for the recipient."""
-        self._before = self._between = self._behind = b""
-        """That report, without the recipient's place in the job and number."""
+        self._state = b""
+        self._carrier_id: bytes | None = None
+        self._carrier_ids = b""
+        self._moments: tuple[float | None, ...] = ()
+        self._times = b""
 
     def report(self, m: Message) -> tuple[bytes, bytes]:
         """Key and value for the state that the message is in now."""
-        job = m.job
-        fields = job.fields
-        many = len(fields.to) > 1 and len(m.parts) == 1
-        value = self._shared(m, job, fields) if many else self._whole(m, job, fields)
-        return fields.id.encode(), value
-
-    def _shared(self, m: Message, job: Job, fields: JobFields) -> bytes:
-        """Of a job of many: what the recipient alone does not decide is spelled once for all to
-        whom the same happened at the same time, as in a list.
-        """
-        part = m.parts[0]
+        job, parts = m.job, m.parts
+        if job is not self._job:
+            self._of_job(job)
         course = (
-            job,
             m.state,
             m.final,
             m.cause,
@@ -53,33 +54,61 @@ class Records:
             m.carrier,
             m.account,
             m.node,
+            len(parts),
+            job.bill_units,
             m.attempts,
-            m.submitted,
-            m.answered,
-            m.reported,
-            part.carrier_id,
         )
-        index, to = m.mid & LAST_INDEX, _encode(m.to)
         if course != self._course:
-            whole = self._whole(m, job, fields)
-            self._before = _BEFORE % (_encode(fields.id), _encode(f"{fields.id}/")[:-1])
-            self._between = b'","tenant":%b,"to":' % _encode(fields.tenant)
-            begins = b"%b%d%b%b" % (self._before, index, self._between, to)
-            assert whole.startswith(begins), "the order of the fields is that of `Report`"
-            self._behind = whole[len(begins) :]
-            self._course = course
-        return b"%b%d%b%b%b" % (self._before, index, self._between, to, self._behind)
+            self._of_course(course, m)
+        carrier_id = parts[0].carrier_id if len(parts) == 1 else None
+        if carrier_id is None or carrier_id is not self._carrier_id:
+            self._carrier_ids = _encode(self.carrier_ids(m))
+            self._carrier_id = carrier_id
+        moments = (job.received, m.submitted, m.answered, m.reported)
+        if moments != self._moments:
+            self._of_moments(moments)
+        name = self._id
+        pieces = [
+            b'{"v":1,"job":"',
+            name,
+            b'","message":"',
+            name,
+            b"/",
+            _INDEXES[m.mid & LAST_INDEX],
+            self._tenant,
+            _encode(m.to),
+            self._state,
+            self._carrier_ids,
+            b',"times":{"produced":"',
+            self._produced,
+            self._times,
+            self._meta,
+        ]
+        return self._key, b"".join(pieces)
 
-    def _whole(self, m: Message, job: Job, fields: JobFields) -> bytes:
-        stamp = self.stamps.text
+    def _of_job(self, job: Job) -> None:
+        fields = job.fields
+        name, tenant, meta = fields.id, fields.tenant, fields.meta
+        self._key = name.encode()
+        self._id = _encode(name)[1:-1]
+        if tenant != self._tenant_name:
+            self._tenant = b'","tenant":%b,"to":' % _encode(tenant)
+            self._tenant_name = tenant
+        produced = self.stamps.text(job.produced)
+        assert produced is not None, "only no time has no text"
+        self._produced = produced.encode()
+        self._meta = b',"meta":{}}' if meta is None else b',"meta":%b}' % meta
+        self._job = job
+
+    def _of_course(self, course: tuple[object, ...], m: Message) -> None:
         state = m.state
         silent = state is ACCEPTED or state is UNCERTAIN
         value = Report(
             1,
-            fields.id,
-            m.id,
-            fields.tenant,
-            m.to,
+            "",
+            "",
+            "",
+            "",
             WORDS[state],
             m.final,
             None if silent else m.cause,
@@ -89,19 +118,24 @@ class Records:
             m.account,
             m.node,
             len(m.parts),
-            job.bill_units,
+            m.job.bill_units,
             m.attempts,
-            self.carrier_ids(m),
-            Times(
-                stamp(job.produced),
-                stamp(job.received),
-                stamp(m.submitted),
-                stamp(m.answered),
-                stamp(m.reported),
-            ),
-            _NO_META if fields.meta is None else Raw(fields.meta),
+            [],
+            _NO_TIMES,
+            _NO_META,
         )
-        return _encode(value)
+        # No string in JSON holds a quote that is not escaped.
+        _, begins, rest = _encode(value).partition(b',"state":')
+        middle, ends, _ = rest.partition(b',"carrier_ids":')
+        self._state = begins + middle + ends
+        self._course = course
+        self._carrier_id = None  # it may be spelled otherwise
+
+    def _of_moments(self, moments: tuple[float | None, ...]) -> None:
+        texts = [self.stamps.text(at) for at in moments]
+        _, begins, rest = _encode(Times(None, *texts)).partition(b',"received":')
+        self._times = b'"' + begins + rest
+        self._moments = moments
 
     def carrier_ids(self, m: Message) -> list[str]:
         """In part order, of each part's last attempt; parts without one are left out."""

@@ -9,7 +9,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from protocols import ids
 from protocols.events import Accepted, Fate, Reported
@@ -33,7 +33,7 @@ from .settle import Settle
 from .steps import Step
 from .verdict import MOST_STEPS, said_yes
 
-SAYS_DELIVERED = Fate.DELIVERED
+SAYS_DELIVERED: Final = Fate.DELIVERED
 Answered = tuple[Write, bytes]
 """And the carrier's id."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from zoneinfo import ZoneInfo
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from daemon.clock import Stamps
 from daemon.jobs import Job as Fields
 from daemon.model import Job, Message, Part, State
 from daemon.records import Records
+from daemon.shapes import Report, Times
 
 KEYS = [
     "v", "job", "message", "tenant", "to", "state", "final", "cause", "code", "stage", "carrier",
@@ -137,7 +139,7 @@ OF_MANY = st.fixed_dictionaries(
     st.text(min_size=1, max_size=5),
     st.lists(st.tuples(st.text(min_size=1, max_size=3), OF_MANY, st.binary(max_size=1))),
 )
-def test_records_of_a_job_of_many_are_those_that_each_would_have_alone(
+def test_records_that_follow_each_other_are_those_that_each_would_have_alone(
     name: str, recipients: list[tuple[str, dict[str, object], bytes]]
 ) -> None:
     records = Records(SHANGHAI, PROTOCOLS)
@@ -158,3 +160,48 @@ def test_records_of_a_job_of_many_are_those_that_each_would_have_alone(
             assert list(alone) == KEYS
             assert (alone["message"], alone["to"]) == (f"{name}/{index}", number)
             assert alone["tenant"] == job.fields.tenant
+
+
+@given(st.lists(st.tuples(OF_MANY, st.sampled_from("cgp"), st.integers(0, 2)), max_size=8))
+def test_a_record_has_the_fields_of_its_shape(
+    said: list[tuple[dict[str, object], str, int]],
+) -> None:
+    """Also behind one of another account, job or time."""
+    records = Records(SHANGHAI, PROTOCOLS)
+    shared = b"\1" * 10
+    for at, (course, account, parts) in enumerate(said):
+        m = message(tenant=f'"t{at}', meta=b'{"a":",\\"state\\":"}' if at % 2 else None)
+        m.job.produced += at
+        m.account, m.parts = account, [Part(1 + number) for number in range(parts)]
+        for part in m.parts:
+            part.carrier_ids = [shared]
+        for field, value in course.items():
+            setattr(m, field, value)
+        shape = Report(
+            v=1,
+            job="j-1",
+            message="j-1/0",
+            tenant=f'"t{at}',
+            to="13912345678",
+            state=m.state.word,
+            final=False,
+            cause=None,
+            code=m.code,
+            stage=None,
+            carrier="mobile",
+            account=account,
+            node=m.node,
+            parts=parts,
+            bill_units=2,
+            attempts=m.attempts,
+            carrier_ids=[shared.decode() if account == "p" else "0x" + shared.hex()] * parts,
+            times=Times(
+                produced=SHANGHAI.text(m.job.produced),
+                received="2026-11-22T08:00:00.250+08:00",
+                submitted=None,
+                answered=None,
+                reported=SHANGHAI.text(m.reported),
+            ),
+            meta=msgspec.Raw(m.job.fields.meta or b"{}"),
+        )
+        assert records.report(m) == (b"j-1", msgspec.json.encode(shape))

@@ -78,7 +78,7 @@ class Rows:
         m = Message(job, 0, number(1), CARRIER, 1)
         m.state, m.node, m.attempts, m.submitted, m.answered = self.state, NODE, 1, at, at
         part = Part(1)
-        part.state, part.attempt, part.carrier_ids = PartState.ANSWERED, 1, [_KEY]
+        part.state, part.attempt, part.carrier_ids = PartState.ANSWERED, 1, (_KEY,)
         m.parts = [part]
         m.steps = [
             Step(at, "written", 1, 1, NODE),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from .early import Early, Where
-from .model import Message, Part, Place
+from .model import Message, Part, Place, Write
 
 MOST_RECENT = 25_000
 """Answered parts in memory, of all accounts; older ones are looked up in the ledger.  One costs two
@@ -42,12 +43,14 @@ class Correlate:
 
     def __init__(self, evict: Callable[[Message], None]) -> None:
         self._evict = evict
-        self.places: dict[tuple[str, bytes], Place] = {}
-        """By account and key."""
+        self.places: dict[str, dict[bytes, Write]] = {}
+        """By account, then by key, in the order of coming."""
         self.members: dict[tuple[str, str], Listed] = {}
         """By account and recipient, the newest of each."""
         self._older = 0
         """So many stand behind those."""
+        self._spare = 0
+        """So many more may come before it is counted again what is here."""
         self._kept: dict[Where, Early] = {}
         """In the order of coming."""
         self._early: dict[tuple[str, bytes], dict[str, Early]] = {}
@@ -62,9 +65,16 @@ class Correlate:
 
     # Answers
 
-    def register(self, account: str, key: bytes, message: Message, part: Part) -> None:
-        """`part` will be reported under `key`."""
-        self.places[account, key] = (message, part)
+    def of(self, account: str) -> dict[bytes, Write]:
+        """Its `places`; who adds to them tells `trim`."""
+        of = self.places.get(account)
+        if of is None:
+            of = self.places[account] = {}
+        return of
+
+    def register(self, account: str, key: bytes, write: Write) -> None:
+        """The part that was written will be reported under `key`."""
+        self.of(account)[key] = write
         self.trim()
 
     def register_member(
@@ -81,25 +91,43 @@ class Correlate:
         self._older += before is not None
         self.trim()
 
-    def trim(self) -> None:
-        """Let go of the oldest, where there are too many, of those that there are more of."""
-        while len(self.places) + len(self.members) + self._older > MOST_RECENT:
-            if len(self.places) >= len(self.members) + self._older:
-                self._evict(self.places.pop(next(iter(self.places)))[0])
+    def trim(self, added: int = 1) -> None:
+        """So many came: let go of the oldest, where there are too many, of those that there are
+        more of.
+        """
+        self._spare -= added
+        if self._spare < 0:
+            self._trim()
+
+    def _trim(self) -> None:
+        most = MOST_RECENT
+        while True:
+            singles = sum(map(len, self.places.values()))
+            members = len(self.members) + self._older
+            self._spare = most - singles - members
+            if self._spare >= 0:
+                return
+            # Some more than that at once: what left a dict is gone past each time.
+            most = MOST_RECENT - MOST_RECENT // 100
+            if singles >= members:
+                of = max(self.places.values(), key=len)
+                for key in list(islice(of, -self._spare)):
+                    if (write := of.pop(key, None)) is not None:
+                        self._evict(write.message)
                 continue
-            newest = self.members.pop(next(iter(self.members)))
-            member: Listed | None = newest
-            while member is not None:
-                self._older -= member is not newest
-                self._evict(member.message)
-                member = member.before
+            for where in list(islice(self.members, -self._spare)):
+                newest = member = self.members.pop(where, None)
+                while member is not None:
+                    self._older -= member is not newest
+                    self._evict(member.message)
+                    member = member.before
 
     def forget(self, account: str, key: bytes, part: Part) -> None:
         """The part's verdict is known; the ledger still knows the key."""
-        where = (account, key)
-        place = self.places.get(where)
-        if place is not None and place[1] is part:
-            del self.places[where]
+        of = self.of(account)
+        write = of.get(key)
+        if write is not None and write.part is part:
+            del of[key]
 
     def forget_member(self, account: str, message: Message) -> None:
         """As `forget`, whatever lists the message left in."""
@@ -120,24 +148,26 @@ class Correlate:
 
     def find(self, account: str, keys: tuple[bytes, ...], exact: int, to: str) -> Place | None:
         """The part in memory that a report is about; those past `exact` need the recipient."""
+        of = self.of(account)
         if keys:
             first = keys[0]
             if self.members:
                 member = self.members.get((account, to))
                 if member is not None and first in member.keys:
                     return member.message, member.part  # as nearly all of lists are
-            if (place := self.places.get((account, first))) and place[0].to == to:
-                return place  # as nearly all others are
+            write = of.get(first)
+            if write is not None and write.message.to == to:
+                return write.message, write.part  # as nearly all others are
         for number, key in enumerate(keys):
-            place = self.places.get((account, key))
-            if place is None or place[0].to != to:
+            write = of.get(key)
+            if write is None or write.message.to != to:
                 member = self.members.get((account, to))
                 while member is not None:
                     if key in member.keys:
                         return member.message, member.part
                     member = member.before
-            if place is not None and (number < exact or place[0].to == to):
-                return place
+            if write is not None and (number < exact or write.message.to == to):
+                return write.message, write.part
         return None
 
     # Reports that came too early

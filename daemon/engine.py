@@ -221,7 +221,7 @@ class Engine:
             assert carrier_id is not None, "all go by one protocol"
             write.part.written_id = carrier_id
             if write.place is None:
-                self.correlate.register(name, ids.key(protocol, carrier_id), m, write.part)
+                self.correlate.register(name, ids.key(protocol, carrier_id), write)
                 continue
             if not write.place:
                 of_list = ids.list_keys(protocol, carrier_id, range(len(writes)))
@@ -427,7 +427,7 @@ class Engine:
             account.bound.append(message)
             account.nudge()
         for name, key, part in self._keys(message):
-            self.correlate.register(name, key, message, part)
+            self.correlate.register(name, key, Write(message, part, ""))
         if message.lists and account is not None:
             [part] = message.parts
             for keys in lists.known_by(message, account.protocol):
@@ -661,7 +661,7 @@ class Engine:
             message = write.message
             key = ids.key(protocol, carrier_id)
             if not message.final:
-                correlate.register(name, key, message, write.part)
+                correlate.register(name, key, write)
             if (early := correlate.early(name, key, message.to)) is not None:
                 self.reports.matched(message, write.part, early, at, c)
 

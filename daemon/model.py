@@ -109,7 +109,7 @@ class Part:
         self.number = number
         self.state = UNSENT
         self.attempt = 0
-        self.carrier_ids: list[bytes] = []
+        self.carrier_ids: tuple[bytes, ...] = ()
         self.written_id: bytes | None = None
         """What reports of the last attempt quote, where that is known at the write (SGIP)."""
         self.code: str | None = None
@@ -117,7 +117,7 @@ class Part:
         """How many attempts were written and not answered: each may have reached the gateway."""
         self.flying = 0
         """How many attempts are written and neither answered nor given up."""
-        self.failed_ids: list[bytes] = []
+        self.failed_ids: tuple[bytes, ...] = ()
         """What the reports of failed attempts quoted: one attempt is one failure."""
         self.tries = 0
         """Answers that asked for another try, throttling not counted."""
@@ -390,8 +390,8 @@ def unpack_life(m: Message, life: bytes) -> None:
     m.parts = []
     for number, (state, attempt, carrier_ids, written_id, code, *counts) in enumerate(parts, 1):
         part = Part(number)
-        part.state, part.attempt, part.carrier_ids = PartState(state), attempt, list(carrier_ids)
+        part.state, part.attempt, part.carrier_ids = PartState(state), attempt, tuple(carrier_ids)
         part.written_id, part.code = written_id, code
-        part.doubts, part.tries, part.failed_ids = counts
+        part.doubts, part.tries, part.failed_ids = counts[0], counts[1], tuple(counts[2])
         m.parts.append(part)
     m.steps = [Step(*step) for step in steps]

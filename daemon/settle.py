@@ -128,9 +128,9 @@ class Settle(Verdict):
         c.touch(m)
         protocol = self._protocol(m)
         if write.attempt < part.attempt:
-            part.carrier_ids.insert(0, carrier_id)  # late: records show the last attempt's
+            part.carrier_ids = (carrier_id, *part.carrier_ids)  # late: records show the last's
         else:
-            part.carrier_ids.append(carrier_id)
+            part.carrier_ids = (*part.carrier_ids, carrier_id)
         if write.place is not None:
             if carrier_id:
                 if carrier_id != write.carrier_id:
@@ -283,7 +283,7 @@ class Settle(Verdict):
                 self.doubt(m, part, False)
             part.state, part.code, part.failed_ids = theirs.state, theirs.code, theirs.failed_ids
             mine = [key for key in part.carrier_ids if key not in theirs.carrier_ids]
-            part.carrier_ids = theirs.carrier_ids + mine
+            part.carrier_ids = (*theirs.carrier_ids, *mine)
         m.lists += tuple([each for each in told.lists if each not in m.lists])
         if told.final:
             # Its event is out: none may follow.
@@ -327,7 +327,7 @@ class Settle(Verdict):
             return True
         if key in part.failed_ids:
             return False  # the same report once more
-        part.failed_ids.append(key)
+        part.failed_ids = (*part.failed_ids, key)
         attempts = len(part.carrier_ids) + part.doubts + part.flying
         if len(part.failed_ids) >= attempts and part.state is not PART_DELIVERED:
             if part.state is IN_DOUBT:

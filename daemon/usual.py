@@ -82,7 +82,7 @@ class Usual:
             return list(zip(writes, carrier_ids, strict=True))
         code, wake = said_yes(terms.protocol), at + terms.report_within
         every, mine = self.homes.every, self.homes.mine
-        places, members, early = correlate.places, correlate.members, correlate.has_early
+        places, members, early = correlate.of(account), correlate.members, correlate.has_early
         rows = c.entries.carrier_ids
         others: list[Answered] = []
         taken: list[Message] = []
@@ -107,7 +107,9 @@ class Usual:
             part.flying -= 1
             m.out -= 1
             part.state = ANSWERED
-            part.carrier_ids.append(carrier_id)
+            part.carrier_ids = (
+                (*part.carrier_ids, carrier_id) if part.carrier_ids else (carrier_id,)
+            )
             part.wire = None
             m.state = ACCEPTED
             m.answered = at
@@ -120,7 +122,7 @@ class Usual:
                 m.steps.append(step)
             if place is None:
                 rows.append((account, key, m.mid, 1))
-                places[account, key] = (m, part)
+                places[key] = write
             else:
                 if carrier_id != write.carrier_id:
                     m.lists += ((place, carrier_id),)
@@ -132,7 +134,7 @@ class Usual:
                     members[account, m.to] = Listed(m, part, write.keys, None)
             taken.append(m)
         if taken:
-            correlate.trim()
+            correlate.trim(len(taken))
             c.safe += taken
             if settle.outcome is not None:
                 c.answered += taken
@@ -143,7 +145,7 @@ class Usual:
         self, account: str, link: Link, events: Sequence[Reported], at: float, c: Changes
     ) -> Sequence[Reported]:
         """Settle what is usual of the reports of one read; returns the others, in order."""
-        places, members, held = self.correlate.places, self.correlate.members, self.held
+        places, members, held = self.correlate.of(account), self.correlate.members, self.held
         every, mine = self.homes.every, self.homes.mine
         others: list[Reported] = []
         ended: list[Message] = []
@@ -152,19 +154,20 @@ class Usual:
         step = Step(at, "reported", 1, 1, "", "")
         for event in events:
             to, keys = event.to, event.keys
-            member, place = None, None
+            member: Listed | None = None
+            place: Listed | Write | None = None
             if keys:
                 if members:
                     to = folded(to)
                     member = members.get((account, to))
                 if member is None:
-                    place = places.get((account, keys[0]))
+                    place = places.get(keys[0])
                 elif keys[0] in member.keys and member.before is None:
-                    place = member.message, member.part
+                    place = member
             if place is None:
                 others.append(event)
                 continue
-            m, part = place
+            m, part = place.message, place.part
             if not (
                 event.fate is SAYS_DELIVERED
                 and not (left and m.mid in left)
@@ -184,7 +187,7 @@ class Usual:
                 others.append(event)
                 continue
             if member is None:
-                del places[account, keys[0]]
+                del places[keys[0]]
             else:
                 del members[account, to]
             held.pop(m.mid, None)

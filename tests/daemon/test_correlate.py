@@ -7,7 +7,7 @@ import pytest
 from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate
 from daemon.early import Early
 from daemon.jobs import Job as JobFields
-from daemon.model import Job, Message, Part
+from daemon.model import Job, Message, Part, Write
 
 ACCOUNT, TO = "xz-mobile", "13912345678"
 NOON = 1795320000.0
@@ -125,11 +125,11 @@ def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
     single, *members = [member(number) for number in range(5)]
     for number, (message, _) in enumerate(members):
         message.to = f"1380000000{number}"
-    reports.register(ACCOUNT, b"single", *single)
+    reports.register(ACCOUNT, b"single", Write(*single, "n"))
     for place in members[:3]:
         reports.register_member(ACCOUNT, (b"list",), *place)
     assert gone == [members[0][0]]
-    reports.register(ACCOUNT, b"another", *members[3])
+    reports.register(ACCOUNT, b"another", Write(*members[3], "n"))
     assert gone == [members[0][0], single[0]]
     assert reports.find(ACCOUNT, (b"list",), 1, members[1][0].to) == members[1]
 
@@ -150,6 +150,6 @@ def test_memory_lets_go_of_what_one_recipient_was_sent_in_many_lists(
     reports.register_member(ACCOUNT, (b"3",), *places[3])
     assert gone == [message for message, _ in reversed(places[:4])]
     reports.register_member(ACCOUNT, (b"4",), *places[4])
-    reports.register(ACCOUNT, b"single", *first)
-    reports.register(ACCOUNT, b"another", *first)
+    reports.register(ACCOUNT, b"single", Write(*first, "n"))
+    reports.register(ACCOUNT, b"another", Write(*first, "n"))
     assert len(gone) == 4, "there are three again"

@@ -114,7 +114,7 @@ def test_carrier_ids_are_spelled_as_their_protocol_has_them(
     m = message()
     m.account = account
     m.parts = [Part(1), Part(2)]
-    m.parts[1].carrier_ids = [b"\0" * len(carrier_id), carrier_id]
+    m.parts[1].carrier_ids = (b"\0" * len(carrier_id), carrier_id)
     assert told(m)["carrier_ids"] == [shown]
 
 
@@ -154,7 +154,7 @@ def test_records_that_follow_each_other_are_those_that_each_would_have_alone(
             for field, value in course.items():
                 setattr(m, field, value)
             m.parts = [Part(1)]
-            m.parts[0].carrier_ids = [carrier_id]
+            m.parts[0].carrier_ids = (carrier_id,)
             assert records.report(m) == Records(SHANGHAI, PROTOCOLS).report(m)
             alone = told(m)
             assert list(alone) == KEYS
@@ -174,7 +174,7 @@ def test_a_record_has_the_fields_of_its_shape(
         m.job.produced += at
         m.account, m.parts = account, [Part(1 + number) for number in range(parts)]
         for part in m.parts:
-            part.carrier_ids = [shared]
+            part.carrier_ids = (shared,)
         for field, value in course.items():
             setattr(m, field, value)
         shape = Report(

@@ -178,7 +178,7 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
         "told": {message: timeless(desk.of(message)) for message in messages},
         "keys": desk.app.ledger._db.execute(keys).fetchall(),
         "receipts": sorted(gateway.receipts),
-        "places": sorted(desk.app.correlate.places),
+        "places": sorted(desk.app.correlate.of("a")),
         "members": sorted(desk.app.correlate.members),
         "states": dict(tally.messages),
         "submits": dict(tally.submits),

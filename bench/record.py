@@ -283,7 +283,7 @@ async def _reported(app: App, carrier: _Carrier, seqs: Sequence[int]) -> float:
     c = Changes()
     link = cast(Link, carrier)  # of which only `acknowledge` is used here
     engine.reports.came(app.accounts[ACCOUNT], link, events, wall(), c)
-    engine.commit(c)
+    engine.keeping.commit(c)
     await engine.reports.settled()
     took = time.perf_counter() - began
     matched = app.tally.messages[delivered] - before

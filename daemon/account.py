@@ -299,7 +299,7 @@ class Account:
             message = write.message
             message.take_back(write.part)
             if message.out == 0:
-                self.desk.release(message)
+                self.desk.memory.release(message)
             free.setdefault(message.mid, message)
         for message in link.again.clear():
             free.setdefault(message.mid, message)

@@ -217,7 +217,7 @@ class Admission:
         if queue is None or not queue.accounts:
             # Its account was taken out of the configuration meanwhile.
             code = "LOCAL:ACCOUNT" if m.job.fields.account is not None else "LOCAL:NO_ROUTE"
-            self.engine.refuse(m, code)
+            self.engine.wanted.refuse(m, code)
             return
         if not queue.admit(m):
             self.engine.open.pop(m.mid, None)

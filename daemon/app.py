@@ -149,6 +149,7 @@ class App:
         self.stops = Stops(self._goes_to)
         settings = self.settings = dict(config.accounts)
         self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})
+        self.accounts: dict[str, Account] = {}
         self.correlate = Correlate(self._evict)
         self.settle = Settle(
             accounts=settings,
@@ -183,12 +184,12 @@ class App:
             inbound=self._inbound,
             refill=self._refill,
             requeue=self._requeue,
+            accounts=self.accounts,
+            settings=settings,
             on_connection=self._on_connection,
         )
-        self.accounts = {
-            name: Account(name, account, self.engine, now) for name, account in settings.items()
-        }
-        self.engine.accounts = self.accounts
+        for name, account in settings.items():
+            self.accounts[name] = Account(name, account, self.engine, now)
         self.taps = Taps(self.engine.of_link)
         self.pool = Pool(
             self.accounts,
@@ -468,7 +469,7 @@ class App:
         await self.engine.reports.settled()
         self.engine.reports.hand_over()
         self.engine.tell_doubts()
-        self.engine.commit(Changes())  # claims that were given up last
+        self.engine.keeping.commit(Changes())  # claims that were given up last
         await durable(self.ledger)
         try:
             async with asyncio.timeout(max(1.0, deadline - self.loop.time())):
@@ -494,8 +495,8 @@ class App:
         for account in self.accounts.values():
             for link in list(account.links):
                 for write in link.unload():
-                    self.engine.taken_back(write.message, write.part, c)
-        self.engine.commit(c)
+                    self.engine.claiming.taken_back(write.message, write.part, c)
+        self.engine.keeping.commit(c)
 
     def _unanswered(self) -> bool:
         # Not only those that are dealt to: a bind that is held or ends is owed answers, too.
@@ -541,11 +542,11 @@ class App:
 
     def _publish(self, n: int, events: list[OutEvent]) -> None:
         self.outbox.put(n, events)
-        self.engine.batch(n)
+        self.engine.keeping.batch(n)
 
     def _published(self, n: int) -> None:
         self.ledger.told(n)
-        self.engine.published(n)
+        self.engine.keeping.published(n)
 
     def _lag(self) -> dict[Place, int]:
         return {} if self.status.starting else self.source.lag()
@@ -579,7 +580,7 @@ class App:
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_WITHIN):
                 await durable(self.ledger)
-                await self.outbox.reached(self.engine.last_batch)
+                await self.outbox.reached(self.engine.keeping.last_batch)
 
     async def _tell_outcomes(self) -> None:
         """What was answered here stays true whoever has the message now, who may not know of it."""
@@ -592,13 +593,13 @@ class App:
         return self.router.goes_to(message)
 
     def _evict(self, message: Message) -> None:
-        self.engine.evict(message)
+        self.engine.memory.evict(message)
 
     def _again(self, message: Message, delay: float) -> None:
-        self.engine.again(message, delay)
+        self.engine.claiming.again(message, delay)
 
     def _closed(self, message: Message) -> None:
-        self.engine.closed(message)
+        self.engine.memory.closed(message)
 
     def _doubt(self, message: Message, part: Part, comes: bool) -> None:
         self.correlate.doubt(message, part, comes)

@@ -18,11 +18,13 @@ from .config import Account as Settings
 from .jobs import URGENT
 from .link import Link
 from .lists import Member
+from .memory import Memory
 from .model import LANES, UNSENT, WRITTEN, Message, Part, Write
 from .pacing import Pacer
 from .prepare import Refusal, prepare
 from .queues import Lanes, RouteQueue, Turns
 from .untold import Untold
+from .wanted import Wanted
 
 CLAIM_AHEAD = 0.02
 """Seconds: a claim needs about one commit until it may be written."""
@@ -62,6 +64,9 @@ class Allowance:
 class Desk(Protocol):
     """What an account needs of the engine."""
 
+    wanted: Wanted
+    memory: Memory
+
     @property
     def paused(self) -> bool:
         """Whether nothing may be dealt out now."""
@@ -70,17 +75,8 @@ class Desk(Protocol):
     def tells(self) -> bool:
         """Whether other daemons have to be told of what was answered."""
 
-    def unfit(self, message: Message, code: str, reason: str) -> None:
-        """The message cannot go to this account at all."""
-
-    def wanted(self, messages: list[Message]) -> list[Message]:
-        """Those that neither expired nor were settled; the engine took note of the others."""
-
     def claim(self, account: str, dealt: Sequence[Dealt]) -> None:
         """Write ahead that these may go out; the links are loaded once that is durable."""
-
-    def release(self, message: Message) -> None:
-        """Nothing of the message is on its way: its claim says nothing any more."""
 
     def give_back(self, messages: Sequence[Message]) -> None:
         """What of these was claimed, in this order, is not to be written now: they wait again."""
@@ -244,7 +240,7 @@ class Dealing:
             taken = source.take(lane, 1 if lists_allowed else most)
             yields = link.yields if lane == URGENT else 0
             run = Dealt(link, lane)
-            fits = self._deal_run(run, source, self.desk.wanted(taken), most, left, now)
+            fits = self._deal_run(run, source, self.desk.wanted.among(taken), most, left, now)
             if run.messages:
                 dealt.append(run)
                 self._served(source)
@@ -360,7 +356,7 @@ class Dealing:
             try:
                 prepare(message, self.name, self.settings, self.references)
             except Refusal as exc:
-                self.desk.unfit(message, exc.code, str(exc))
+                self.desk.wanted.unfit(message, exc.code, str(exc))
                 return []
         return message.parts if fresh else message.unsent
 

@@ -191,7 +191,7 @@ class Intake:
         if messages:
             self._most = min(MOST_AT_ONCE, MOST_MESSAGES * len(records) // len(messages) + 1)
         accounts = self.admission.admit(messages, at, c)
-        self.engine.commit(c)
+        self.engine.keeping.commit(c)
         now = asyncio.get_running_loop().time()
         for name in accounts:
             self._fed[name] = now
@@ -246,7 +246,7 @@ class Intake:
         c.event(self.dead_topic, (record.key, jobs.dead_letter(record, error)))
         # Until the dead letter is published.
         held = self.engine.offsets.hold_alone(record.topic, record.partition, record.offset)
-        c.then.append(partial(self.engine.safe, (held,)))
+        c.then.append(partial(self.engine.keeping.safe, (held,)))
         log.warning("job refused", topic=record.topic, offset=record.offset, field=error.field)
 
     def _fresh(self, sound: Sequence[Sound], at: float, c: Changes) -> list[Message]:

@@ -23,10 +23,11 @@ from protocols.session import BOUND, Session, State
 
 from .jobs import URGENT
 from .lists import Claimed, ListWrite, Member, wire
-from .model import WRITTEN, Message, Part, Write
+from .model import WRITTEN, Message, Write
 from .pacing import Pacer
 from .queues import Lanes
 from .tally import Histogram
+from .wanted import Wanted
 from .window import Window
 
 HIGH_WATER = 256 * 1024
@@ -42,24 +43,13 @@ RAMP = 10.0
 class Owner(Protocol):
     """Who a link tells what happened; called inside the loop's turn, must not block."""
 
+    wanted: Wanted
+
     def heard(self, link: Link, events: Sequence[Event], now: float) -> None:
         """What one read brought, or a deadline, or the end of the connection."""
 
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
         """These parts go out with this turn."""
-
-    def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
-        """The session cannot put this part on the wire."""
-
-    def may_write(self, message: Message, part: Part) -> bool:
-        """False for a part that has expired or is settled meanwhile; the owner took note."""
-
-    def may_write_all(self, writes: list[Member]) -> list[Member]:
-        """Those of a job's parts for which `may_write` is true."""
-
-    @property
-    def revision(self) -> int:
-        """Goes up when what was claimed may be unwanted now, though neither expired nor settled."""
 
 
 class Tap(Protocol):
@@ -92,6 +82,7 @@ class Link(asyncio.Protocol):
         self.label = label
         self.session = session
         self.owner = owner
+        self.wanted = owner.wanted
         self.pacer = pacer
         self.writes = writes
         self.loop = asyncio.get_running_loop()
@@ -113,7 +104,7 @@ class Link(asyncio.Protocol):
         self.ready: tuple[deque[Write], ...] = (deque(), deque(), deque())
         """Claimed parts by lane, in order of writing."""
         self._as_of = 0
-        """The owner's `revision` when the first of what is ready was claimed."""
+        """`Wanted.revision` when the first of what is ready was claimed."""
         self.tap: Tap | None = None
         self.taking = False
         """Whether its account deals to it; what was claimed for it before goes back otherwise."""
@@ -268,7 +259,7 @@ class Link(asyncio.Protocol):
 
     def load(self, lane: int, writes: Sequence[Write], revision: int) -> None:
         """Claimed parts of a lane, in order, for which room was reserved before; `revision` is the
-        owner's of when they were claimed.
+        one of when they were claimed.
         """
         if not self.has_ready:
             self._as_of = revision
@@ -299,11 +290,11 @@ class Link(asyncio.Protocol):
 
     def flush(self, now: float) -> None:
         """Write what is ready, as window and pace allow."""
-        session, owner = self.session, self.owner
+        session, wanted = self.session, self.wanted
         most = self._allowed(now) if self._writable else 0
         if most < 1:
             return
-        unrevised = self._as_of == owner.revision
+        unrevised = self._as_of == wanted.revision
         written: list[Write] = []
         paced = 0  # how many of them the pacer knows of
         for number, lane in enumerate(self.ready):
@@ -322,7 +313,7 @@ class Link(asyncio.Protocol):
                 stands = part.state is WRITTEN and not message.final and unrevised
                 # What another attempt has settled meanwhile has no wire form any more.
                 lasts = wire is not None and wire.expires_at is None
-                if not (stands and lasts) and not owner.may_write(message, part):
+                if not (stands and lasts) and not wanted.may_write(message, part):
                     continue
                 assert wire is not None, "a claimed part has been prepared"
                 write.attempt = part.doubts + 1
@@ -330,14 +321,14 @@ class Link(asyncio.Protocol):
                 try:
                     write.carrier_id = session.submit(write, wire, now)
                 except EncodeError as exc:
-                    owner.unspelled(self, message, part, str(exc))
+                    wanted.unspelled(message, part, str(exc))
                     continue
                 written.append(write)
         if written:
             if len(written) > paced:
                 self.pacer.take(len(written) - paced, now)
             self.window.peak = max(self.window.peak, session.unanswered)
-            owner.wrote(self, written, now)
+            self.owner.wrote(self, written, now)
             self.touch()
 
     def _allowed(self, now: float) -> int:
@@ -381,7 +372,7 @@ class Link(asyncio.Protocol):
         self.reserve_along(listed.first.lane, 1 - listed.size)
         for write in claimed:
             write.message.listed = None
-        writes = self.owner.may_write_all(claimed)
+        writes = self.wanted.may_write_all(claimed)
         if not writes:
             return
         tag = ListWrite(writes, now, self.label)
@@ -390,7 +381,7 @@ class Link(asyncio.Protocol):
             carrier_id = self.session.submit(tag, form, now)
         except EncodeError as exc:
             for write in writes:
-                self.owner.unspelled(self, write.message, write.part, str(exc))
+                self.wanted.unspelled(write.message, write.part, str(exc))
             return
         if carrier_id is not None:
             for member in tag.writes:

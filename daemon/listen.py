@@ -20,8 +20,7 @@ from protocols.session import Session
 
 from .account import Account
 from .link import Link, Owner
-from .lists import Member
-from .model import Message, Part, Write
+from .model import Write
 from .pacing import Pacer
 
 log = structlog.get_logger()
@@ -88,6 +87,7 @@ class Listener:
         self.accounts = accounts
         self.make = make
         self.engine = engine
+        self.wanted = engine.wanted
         self.attach = attach
         self.detach = detach
         self.links: set[Link] = set()
@@ -173,19 +173,6 @@ class Listener:
 
     def wrote(self, link: Link, writes: Sequence[Write], now: float) -> None:
         raise AssertionError("nothing is submitted on a carrier's connection")
-
-    def unspelled(self, link: Link, message: Message, part: Part, reason: str) -> None:
-        raise AssertionError("nothing is submitted on a carrier's connection")
-
-    def may_write(self, message: Message, part: Part) -> bool:
-        return False
-
-    def may_write_all(self, writes: list[Member]) -> list[Member]:
-        return []
-
-    @property
-    def revision(self) -> int:
-        return 0
 
 
 _NO_PACE = Pacer(1.0, 1.0, 0.0)

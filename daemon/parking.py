@@ -83,12 +83,12 @@ class Parking:
             c = Changes()
             for m in queue.lanes.oldest(lane, SLICE):
                 if self._waited(m, at) and m.out == 0 and not m.written:
-                    self.engine.let_go(m)
+                    self.engine.memory.let_go(m)
                     self.park(m, queue, c)
             if not c:
                 return count
             count += len(c.safe)
-            self.engine.commit(c)
+            self.engine.keeping.commit(c)
             await durable(self.engine.ledger)
         return count
 
@@ -99,17 +99,17 @@ class Parking:
         while queue.spilled[lane] and self.router.serving.get(queue.name) is None:
             c = Changes()
             await durable(engine.ledger)
-            async with engine.reading():
+            async with engine.memory.reading():
                 rows = await engine.ledger.queued(queue.name, lane, State.WAITING, after, SLICE)
                 for m in revive_all(rows):
                     after = m.mid
-                    if engine.held(m.mid) is not None or not engine.homes.mine(m.job):
+                    if engine.memory.held(m.mid) is not None or not engine.homes.mine(m.job):
                         continue
                     if self._waited(m, at) and not m.written:
                         queue.spilled[lane] = max(0, queue.spilled[lane] - 1)
                         self.park(m, queue, c)
                 count += len(c.safe)
-                engine.commit(c)
+                engine.keeping.commit(c)
             if len(rows) < SLICE:
                 break
         return count

@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Reading:
-    """Around reading messages from the ledger, see `Engine.reading`.
+    """Around reading messages from the ledger, see `Memory.reading`.
 
     A class rather than a generator, because mypyc knows no asynchronous generators.
     """

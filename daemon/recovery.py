@@ -33,7 +33,7 @@ async def recover(ledger: Ledger, engine: Engine, inbound: Inbound) -> None:
     engine.reports.restore(ledger.kept(EARLY))
     c = Changes()
     inbound.restore(ledger.kept(FRAGMENT), c)
-    engine.commit(c)
+    engine.keeping.commit(c)
     claims = ledger.claims()
     claimed: dict[int, tuple[int, float, str, Named]] = {}
     for number, at, raw in claims:
@@ -50,10 +50,10 @@ async def recover(ledger: Ledger, engine: Engine, inbound: Inbound) -> None:
             _doubt(message, number, at, account, named)
             _set_aside(message, c)
             doubtful += 1
-        engine.commit(c)
+        engine.keeping.commit(c)
     c = Changes()
     c.entries.unclaims += [number for number, _, _ in claims]
-    engine.commit(c)
+    engine.keeping.commit(c)
     await durable(ledger)
     for mids in _slices(ledger.unfinished_in(State.UNCERTAIN)):
         c = Changes()
@@ -63,7 +63,7 @@ async def recover(ledger: Ledger, engine: Engine, inbound: Inbound) -> None:
                     if part.state is PartState.UNSENT and part.doubts:
                         part.state = PartState.IN_DOUBT
                 _set_aside(message, c)
-        engine.commit(c)
+        engine.keeping.commit(c)
     await durable(ledger)
     if claims:
         log.info("recovered", in_doubt=doubtful)
@@ -76,14 +76,14 @@ async def adopt(ledger: Ledger, engine: Engine, router: Router) -> None:
     while found := await ledger.due(after, ELSEWHERE, SLICE):
         after = found[-1]
         c = Changes()
-        async with engine.reading():
+        async with engine.memory.reading():
             for message in revive_all(await ledger.load([mid for _, mid in found])):
-                known = engine.held(message.mid)
+                known = engine.memory.held(message.mid)
                 if known is not None and (known.final or known.wake != ELSEWHERE):
                     continue  # it is being looked after
                 if engine.homes.mine(message.job):
                     _resume(engine, known or message, c)
-            engine.commit(c)
+            engine.keeping.commit(c)
     waiting = await _count(ledger, engine, router)
     if waiting:
         log.info("taken up", waiting=waiting)

@@ -49,14 +49,14 @@ class Refill:
         # What was spilled until now has to be on the disk to be found there.
         await durable(self.ledger)
         found: list[Message] = []
-        async with self.engine.reading():
+        async with self.engine.memory.reading():
             start = newest[lane]
             rows = await self.ledger.queued(queue.name, lane, state, start, MOST_AT_ONCE)
             if rows and newest[lane] == start:  # else older ones came meanwhile
                 newest[lane] = rows[-1][1].mid
             for message in revive_all(rows):
                 ours = self.engine.homes.mine(message.job) and message.job.whole
-                if ours and self.engine.held(message.mid) is None:
+                if ours and self.engine.memory.held(message.mid) is None:
                     message.state = State.WAITING
                     self.engine.open[message.mid] = message
                     found.append(message)

@@ -67,7 +67,7 @@ class Repeats:
             return
         if seq < 0:
             # What became of it may be among what was not published before a restart.
-            c.then.append(partial(self.engine.safe, (offsets.hold_alone(*place),)))
+            c.then.append(partial(self.engine.keeping.safe, (offsets.hold_alone(*place),)))
             return
         if not offsets.holds(seq):
             unsure.setdefault(seq, Again(record, fields, digest))
@@ -90,7 +90,7 @@ class Repeats:
         await durable(engine.ledger)
         c = Changes()
         fresh: list[Message] = []
-        async with engine.reading():
+        async with engine.memory.reading():
             rows = await engine.ledger.load(mids)
             if engine.homes.generation != generation:
                 return  # the records will be given again, to us or to another
@@ -106,10 +106,10 @@ class Repeats:
         safe = [mid for mid in mids if mid not in made]
         if not engine.stored_is_safe:
             safe = [mid for mid in safe if mid not in there or _is_safe(there[mid])]
-        c.then.append(partial(engine.safe, safe))
+        c.then.append(partial(engine.keeping.safe, safe))
         if engine.stored_is_safe:
             c.then.append(partial(engine.offsets.release, made))
-        engine.commit(c)
+        engine.keeping.commit(c)
         for name in accounts:
             self.router.accounts[name].nudge()
 
@@ -130,7 +130,7 @@ class Repeats:
         at = wall()
         fresh = []
         for message in self.admission.messages(job):
-            known = self.engine.held(message.mid)
+            known = self.engine.memory.held(message.mid)
             if known is None:
                 if message.mid not in there:
                     fresh.append(message)

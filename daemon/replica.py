@@ -120,7 +120,7 @@ class Replica:
         for stop in stops:
             self.stopping.note(stop, c)
         self._note_places(records, c)
-        self.engine.commit(c)
+        self.engine.keeping.commit(c)
         for stop in stops:
             self._start(self.stopping.carry_out(stop))
 
@@ -137,7 +137,7 @@ class Replica:
         engine = self.engine
         c = Changes()
         new: set[str] = set()
-        async with engine.reading():
+        async with engine.memory.reading():
             jobs, there = await self._look_up(taken)
             for fact in taken:
                 known = jobs.get(fact.id)
@@ -155,7 +155,7 @@ class Replica:
                 except (ValueError, TypeError, msgspec.MsgspecError) as exc:
                     log.error("message not understood", job=fact.id, error=str(exc))
                     continue
-                before = engine.held(message.mid) or there.get(message.mid)
+                before = engine.memory.held(message.mid) or there.get(message.mid)
                 if before is None and not known.partial:
                     continue  # a job of our own that is in the archive
                 if self._completes(fact, known, before, new):
@@ -168,7 +168,7 @@ class Replica:
                     if not message.final and engine.homes.mine(message.job):
                         message.wake = ELSEWHERE
                         self._aside = True
-            engine.commit(c)
+            engine.keeping.commit(c)
 
     async def _look_up(self, taken: Sequence[Taken]) -> tuple[dict[str, Known], dict[int, Message]]:
         """The jobs that are known here, by id, and what the ledger has of the messages, by mid."""
@@ -212,7 +212,7 @@ class Replica:
             self._register(message, before, set(), c)
             return False
         if engine.open.get(message.mid) is before:
-            engine.let_go(before)
+            engine.memory.let_go(before)
         elif before.state in WAITS and mine:
             self.router.left(before)  # only what is ours was counted
         return True

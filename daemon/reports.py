@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
 from protocols.events import Fate, Reported
 
+from . import lists
 from .account import Account
 from .changelog import Orphan
 from .changes import WITH_RECIPIENT, Changes
@@ -24,9 +24,11 @@ from .clock import wall
 from .correlate import KEEP_EARLY, Correlate
 from .early import Early, Where
 from .homes import Homes
+from .keeping import Keeping
 from .ledger import Ledger
 from .link import Link
-from .model import Message, Part, Place
+from .memory import Memory
+from .model import Message, Part, Place, State, Write
 from .numbers.normalise import folded
 from .recall import revive_all
 from .settle import Settle
@@ -48,26 +50,31 @@ Found = dict[tuple[str, bytes], list[tuple[int, int]]]
 """Messages and parts by account and key, newest first."""
 
 
-class Memory(Protocol):
-    """Who holds the messages: what reports need of the engine."""
-
-    ledger: Ledger
-    settle: Settle
-    correlate: Correlate
-    tally: Tally
-    homes: Homes
-    teller: Teller | None
-    usual: Usual
-
-    def reading(self) -> AbstractAsyncContextManager[None]: ...
-    def held(self, mid: int) -> Message | None: ...
-    def borrow(self, message: Message) -> None: ...
-    def commit(self, c: Changes) -> None: ...
-
-
 class Reports:
-    def __init__(self, engine: Memory) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        memory: Memory,
+        keeping: Keeping,
+        settle: Settle,
+        correlate: Correlate,
+        homes: Homes,
+        usual: Usual,
+        accounts: dict[str, Account],
+        teller: Teller | None,
+        tally: Tally,
+    ) -> None:
+        self.ledger = ledger
+        self.memory = memory
+        self.keeping = keeping
+        self.settle = settle
+        self.correlate = correlate
+        self.homes = homes
+        self.usual = usual
+        self.accounts = accounts
+        self.teller = teller
+        self.tally = tally
         self._lookups: set[asyncio.Task[None]] = set()
         self._owed: dict[Where, list[tuple[Link, Any]]] = {}
         """Receipts of reports that are kept and that no other daemon knows of."""
@@ -76,12 +83,11 @@ class Reports:
         self, account: Account, link: Link, events: Sequence[Reported], at: float, c: Changes
     ) -> None:
         """Reports of one read; those that memory cannot match are looked up in the ledger."""
-        engine = self.engine
         unknown: list[tuple[Reported, str]] = []
         receipts: list[Any] = []
-        for event in engine.usual.reported(account.name, link, events, at, c):
+        for event in self.usual.reported(account.name, link, events, at, c):
             to = folded(event.to)
-            place = engine.correlate.find(account.name, event.keys, event.exact, to)
+            place = self.correlate.find(account.name, event.keys, event.exact, to)
             if place is None:
                 unknown.append((event, to))
                 continue
@@ -104,7 +110,7 @@ class Reports:
         """An answer came for a report that was kept."""
         self._found(early, c)
         fate = Fate(early.fate)
-        self.engine.settle.reported(message, part, fate, early.code, at, c, early.keys[0])
+        self.settle.reported(message, part, fate, early.code, at, c, early.keys[0])
 
     async def strange(self, orphans: Sequence[Orphan]) -> None:
         """Reports that another daemon got and that are about none of its messages."""
@@ -126,7 +132,7 @@ class Reports:
 
         It is kept with the message, too: that daemon may be gone, and the message ours next.
         """
-        early = self.engine.correlate.early(account, key, message.to, member=member)
+        early = self.correlate.early(account, key, message.to, member=member)
         if early is None:
             return
         self._found(early, c)
@@ -138,11 +144,10 @@ class Reports:
         self, account: str, link: Link | None, unknown: Sequence[tuple[Reported, str]]
     ) -> None:
         """Reports for parts that are not in memory; also those that came before their answer."""
-        engine = self.engine
         wanted = [(account, key) for event, _ in unknown for key in event.keys]
-        found = await engine.ledger.find(wanted)
+        found = await self.ledger.find(wanted)
         mids = {mid for places in found.values() for mid, _ in places}
-        async with engine.reading():
+        async with self.memory.reading():
             lent = await self._bring(mids)
             self._settle(account, link, unknown, found, lent)
 
@@ -154,12 +159,11 @@ class Reports:
         found: Found,
         lent: dict[int, Message],
     ) -> None:
-        engine = self.engine
         at = wall()
         c = Changes()
         for event, to in unknown:
             # The answer may have come while the ledger was asked.
-            place = engine.correlate.find(account, event.keys, event.exact, to)
+            place = self.correlate.find(account, event.keys, event.exact, to)
             if place is None:
                 place = self._among(account, event, to, found, lent)
             theirs = link is None
@@ -170,11 +174,11 @@ class Reports:
                 early = self._keep(account, event, to, at, c, theirs=theirs)
             if link is None:
                 continue
-            if keep and engine.teller is not None:
+            if keep and self.teller is not None:
                 self._owed.setdefault(early.where, []).append((link, event.receipt))
             else:
                 c.acknowledge(link, (event.receipt,))
-        engine.commit(c)
+        self.keeping.commit(c)
 
     def _meet(
         self,
@@ -188,14 +192,13 @@ class Reports:
         theirs: bool = False,
     ) -> None:
         """The report is about this part; whose message it is has to know of it."""
-        engine = self.engine
         m, part = place
-        if m.final or engine.homes.mine(m.job):
-            engine.settle.reported(m, part, event.fate, event.code, at, c, event.keys[0])
+        if m.final or self.homes.mine(m.job):
+            self.settle.reported(m, part, event.fate, event.code, at, c, event.keys[0])
             return
-        engine.settle.overheard(m, part, event.fate, event.code, at, c, event.keys[0])
-        if engine.teller is not None and not theirs:
-            c.entries.events.append(engine.teller.orphan(account, event, to, at))
+        self.settle.overheard(m, part, event.fate, event.code, at, c, event.keys[0])
+        if self.teller is not None and not theirs:
+            c.entries.events.append(self.teller.orphan(account, event, to, at))
 
     def _among(
         self,
@@ -209,7 +212,7 @@ class Reports:
         for order, key in enumerate(event.keys):
             alone: Place | None = None
             for mid, number in found.get((account, key), ()):
-                message = self.engine.held(mid) or lent.get(mid)
+                message = self.memory.held(mid) or lent.get(mid)
                 if message is None or number > len(message.parts):
                     continue
                 part = message.parts[number - 1 if number != WITH_RECIPIENT else 0]
@@ -223,17 +226,31 @@ class Reports:
 
     async def _bring(self, mids: set[int]) -> dict[int, Message]:
         """Read messages from the ledger into memory; what is final is only lent."""
-        engine = self.engine
         lent: dict[int, Message] = {}
-        away = [mid for mid in mids if engine.held(mid) is None]
+        away = [mid for mid in mids if self.memory.held(mid) is None]
         if away:
-            for message in revive_all(await engine.ledger.load(sorted(away))):
-                if engine.held(message.mid) is None:
-                    if message.final or not engine.homes.mine(message.job):
+            for message in revive_all(await self.ledger.load(sorted(away))):
+                if self.memory.held(message.mid) is None:
+                    if message.final or not self.homes.mine(message.job):
                         lent[message.mid] = message
                     else:
-                        engine.borrow(message)
+                        self._borrow(message)
         return lent
+
+    def _borrow(self, message: Message) -> None:
+        """A message that is not final was read back for a report, and stays for a while."""
+        self.memory.open[message.mid] = message
+        account = self.accounts.get(message.account or "")
+        if message.state is State.WAITING and account is not None and message.job.whole:
+            # Some of it was written and the rest waited in the ledger: it waits here now.
+            account.bound.append(message)
+            account.nudge()
+        for name, key, part in self.memory.keys(message):
+            self.correlate.register(name, key, Write(message, part, ""))
+        if message.lists and account is not None:
+            [part] = message.parts
+            for keys in lists.known_by(message, account.protocol):
+                self.correlate.register_member(account.name, keys, message, part)
 
     def _keep(
         self, account: str, event: Reported, to: str, at: float, c: Changes, *, theirs: bool
@@ -252,7 +269,7 @@ class Reports:
             theirs=theirs,
             passed=theirs,
         )
-        self.engine.correlate.keep(early)
+        self.correlate.keep(early)
         c.entries.keeps.append((KIND, _name(early), at, msgspec.msgpack.encode(early)))
         return early
 
@@ -267,37 +284,36 @@ class Reports:
 
     def tick(self, at: float) -> None:
         """Guess for those that may stand for the one part in doubt; give up the old ones."""
-        engine = self.engine
         c = Changes()
-        for early in engine.correlate.due(at):
-            place = engine.correlate.guess(early, at)
+        for early in self.correlate.due(at):
+            place = self.correlate.guess(early, at)
             if place is not None:
-                engine.correlate.drop(early)
+                self.correlate.drop(early)
                 self._found(early, c)
-                engine.settle.reported(*place, Fate(early.fate), early.code, at, c, matched="guess")
+                self.settle.reported(*place, Fate(early.fate), early.code, at, c, matched="guess")
                 continue
             if at >= early.at + PASS_ON_AFTER:
                 self._pass_on(early, c)
             if at >= early.at + UNMATCHED_AFTER and not early.counted:
                 early.counted = True
-                engine.tally.unmatched[early.account] += 1
+                self.tally.unmatched[early.account] += 1
             elif at >= early.at + KEEP_EARLY:
-                engine.correlate.drop(early)
+                self.correlate.drop(early)
                 self._found(early, c)
-        for where in [where for where in self._owed if not engine.correlate.keeps_any(where)]:
+        for where in [where for where in self._owed if not self.correlate.keeps_any(where)]:
             self._acknowledge(where, c)  # there were too many to keep
-        engine.commit(c)
+        self.keeping.commit(c)
 
     def hand_over(self) -> None:
         """Let the others try what waits for its answer: we stop, and the answer may be theirs."""
         c = Changes()
-        for early in self.engine.correlate.waiting():
+        for early in self.correlate.waiting():
             self._pass_on(early, c)
-        self.engine.commit(c)
+        self.keeping.commit(c)
 
     def _pass_on(self, early: Early, c: Changes) -> None:
         """Let the others try a report that is about no message of ours, if they have not yet."""
-        teller = self.engine.teller
+        teller = self.teller
         if teller is not None and not early.passed:
             early.passed = True
             event = _reported(early)
@@ -309,7 +325,7 @@ class Reports:
         c = Changes()
         for where in list(self._owed):
             self._acknowledge(where, c)
-        self.engine.commit(c)
+        self.keeping.commit(c)
 
     async def look_again(self) -> None:
         """More messages are ours: those that wait may be about one of them.
@@ -317,38 +333,37 @@ class Reports:
         One that came just before its answer was told here was looked up too early, and the
         daemon that it was then passed on to may be gone.
         """
-        waiting = self.engine.correlate.waiting()
+        waiting = self.correlate.waiting()
         for start in range(0, len(waiting), AT_ONCE):
             await self._match(waiting[start : start + AT_ONCE])
 
     async def _match(self, waiting: Sequence[Early]) -> None:
-        engine = self.engine
         wanted = [(early.account, key) for early in waiting for key in early.keys]
-        found = await engine.ledger.find(wanted)
-        async with engine.reading():
+        found = await self.ledger.find(wanted)
+        async with self.memory.reading():
             lent = await self._bring({mid for places in found.values() for mid, _ in places})
             at = wall()
             c = Changes()
             for early in waiting:
                 event = _reported(early)
                 place = self._among(early.account, event, early.to, found, lent)
-                if place is None or not engine.correlate.keeps(early):
+                if place is None or not self.correlate.keeps(early):
                     continue
-                engine.correlate.drop(early)
+                self.correlate.drop(early)
                 c.entries.drops.append((KIND, _name(early)))
                 self._meet(place, early.account, event, early.to, at, c, theirs=early.theirs)
-            engine.commit(c)
+            self.keeping.commit(c)
 
     def restore(self, kept: Sequence[tuple[bytes, float, bytes]]) -> None:
         """Reports that waited when the daemon stopped."""
         c = Changes()
         for name, at, value in kept:
             early = msgspec.msgpack.decode(value, type=Early)
-            self.engine.correlate.keep(early)
+            self.correlate.keep(early)
             if name != _name(early):  # kept by a version that left out the recipient
                 c.entries.drops.append((KIND, name))
                 c.entries.keeps.append((KIND, _name(early), at, value))
-        self.engine.commit(c)
+        self.keeping.commit(c)
 
     async def settled(self) -> None:
         """Until every look-up under way has ended."""

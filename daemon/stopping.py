@@ -36,7 +36,7 @@ class Stopping:
                 c.entries.drops.append((KIND, key))
             else:
                 self.stops.add(msgspec.msgpack.decode(value, type=Stop))
-        self.engine.commit(c)
+        self.engine.keeping.commit(c)
 
     def note(self, stop: Stop, c: Changes) -> None:
         """From now on nothing that the stop covers is written."""
@@ -54,9 +54,9 @@ class Stopping:
         stopped = self._reject(list(self.engine.open.values()))
         await durable(self.engine.ledger)  # what waits is to be found there
         async for mids in self._waiting(stop):
-            async with self.engine.reading():
+            async with self.engine.memory.reading():
                 rows = await self.engine.ledger.load(mids)
-                found = [m for m in revive_all(rows) if self.engine.held(m.mid) is None]
+                found = [m for m in revive_all(rows) if self.engine.memory.held(m.mid) is None]
                 stopped += self._reject(found)
         if stopped:
             log.info("stopped", what=stop.what, name=stop.name, messages=stopped)
@@ -71,7 +71,7 @@ class Stopping:
                     self.router.left(message)
                     self.engine.settle.refused(message, STOPPED, at, c)
                     count += 1
-            self.engine.commit(c)
+            self.engine.keeping.commit(c)
         return count
 
     async def _waiting(self, stop: Stop) -> AsyncIterator[Sequence[int]]:

@@ -40,7 +40,7 @@ class Takeover:
         if self.homes.lapsed:
             self.engine.forsake()
         self.intake.ready.clear()
-        self.engine.withdraw()
+        self.engine.claiming.withdraw()
 
     def assigned(self, places: frozenset[Place]) -> None:
         """These are all that is ours now; what is new is taken up by `run`."""

@@ -62,8 +62,8 @@ class Ticker:
             self._follow_host(now - before)
             at = wall()
             self._follow_group()
-            if not self.engine.connected():
-                self.engine.owe_nothing()
+            if not self.engine.keeping.connected():
+                self.engine.keeping.owe_nothing()
                 self.engine.reports.owe_nothing()
             if now >= next_look:
                 next_look = now + LOOK_AHEAD_EVERY
@@ -78,7 +78,7 @@ class Ticker:
                     self.engine.reports.tick(at)
                 c = Changes()
                 self.inbound.tick(at, c)
-                self.engine.commit(c)
+                self.engine.keeping.commit(c)
             if now >= next_commit:
                 next_commit = now + COMMIT_EVERY
                 self.commit_offsets()
@@ -100,7 +100,7 @@ class Ticker:
         self._paused = paused
         if paused:
             log.warning("paused", reason="another daemon may have our partitions")
-            engine.withdraw()
+            engine.claiming.withdraw()
         else:
             log.info("goes on")
             engine.resume()
@@ -140,12 +140,12 @@ class Ticker:
         mids = self.alarms.due(at)
         if not mids:
             return
-        away = [mid for mid in mids if engine.held(mid) is None]
+        away = [mid for mid in mids if engine.memory.held(mid) is None]
         for start in range(0, len(away), MOST_DUE):
-            async with engine.reading():
+            async with engine.memory.reading():
                 rows = await engine.ledger.load(away[start : start + MOST_DUE])
                 for message in revive_all(rows):
-                    if not message.final and engine.held(message.mid) is None:
+                    if not message.final and engine.memory.held(message.mid) is None:
                         engine.open[message.mid] = message
         engine.wake([engine.open[mid] for mid in mids if mid in engine.open])
 

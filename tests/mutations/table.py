@@ -65,7 +65,7 @@ NO_JOB_IS_LOST = (
     breaks(
         "6.1 writes, offsets and receipts wait for the disk",
         Edit(
-            "daemon.engine:Engine.commit",
+            "daemon.keeping:Keeping.commit",
             "self.ledger.put(entries, partial(self._durable, c))",
             "self.ledger.put(entries, None); self._durable(c)",
         ),
@@ -407,7 +407,7 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
     breaks(
         "6.3 a node that throttles does not slow the others",
         Edit(
-            "daemon.engine:Engine._rejected",
+            "daemon.answers:Answers.rejected",
             "slower = all(now < other.paused_until for other in account.takers())",
             "slower = True",
         ),
@@ -421,7 +421,7 @@ ONE_CARRIERS_TROUBLE_STAYS_ITS_OWN = (
     breaks(
         "6.3 an account that is throttled everywhere slows down",
         Edit(
-            "daemon.engine:Engine._rejected",
+            "daemon.answers:Answers.rejected",
             "slower = all(now < other.paused_until for other in account.takers())",
             "slower = False",
         ),

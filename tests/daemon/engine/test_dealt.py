@@ -147,7 +147,7 @@ async def test_whatever_happens_all_is_dealt_once_and_counted(
             for _ in range(min(len(run.owed), run.random.randrange(1, 6))):
                 run.answer(throttle=0.1)
         elif what < 0.87:
-            desk.app.engine.withdraw()
+            desk.app.engine.claiming.withdraw()
             desk.app.accounts["a"].nudge()
         else:
             await run.look()

@@ -504,7 +504,7 @@ async def test_what_is_stopped_before_its_list_is_written_is_left_out(make_desk:
     await desk.take({"id": "j", "to": THREE})
     assert peer.link.reserved == 3
     [second] = [m for m in desk.app.engine.open.values() if m.index == 1]
-    desk.app.engine.refuse(second, "LOCAL:STOPPED")
+    desk.app.engine.wanted.refuse(second, "LOCAL:STOPPED")
     _, part, _ = await one(desk, peer)
     assert numbers(part) == [THREE[0], THREE[2]]
     assert desk.states("j/1") == ["rejected"]

@@ -200,7 +200,7 @@ async def test_nothing_is_claimed_over_and_over_beside_an_urgent_message_that_ha
         await asyncio.sleep(0.002)
     [now] = [message for message in member.app.engine.open.values() if message.id == "now/0"]
     assert first.link.again.waiting[now.lane] == 1
-    made = member.app.engine.claims.make(1) & 0xFFFFFFFF
+    made = member.app.engine.claiming.claims.make(1) & 0xFFFFFFFF
     assert made <= 20
 
 
@@ -239,5 +239,5 @@ async def test_what_was_begun_does_not_give_way_to_an_urgent_message_that_may_no
     member.outlet.slow = False
     group.log.stir()
     assert [write.message.id for _, _, write in await member.written(peer)] == ["now/0"]
-    made = member.app.engine.claims.make(1) & 0xFFFFFFFF
+    made = member.app.engine.claiming.claims.make(1) & 0xFFFFFFFF
     assert made <= 10

@@ -171,7 +171,7 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
     keys = "select account, key, mid, part from carrier_id order by mid, key, part"
     tally = desk.app.tally
     messages = [f"{job['id']}/{index}" for job in jobs for index in range(len(job["to"]))]
-    assert desk.app.engine.open == desk.app.engine._closing == {}
+    assert desk.app.engine.open == desk.app.engine.memory._closing == {}
     assert desk.app.offsets.held == 0
     return {
         "rows": rows,

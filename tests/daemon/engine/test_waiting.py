@@ -52,7 +52,7 @@ async def stop(desk: Desk, what: Literal["job", "tenant", "account"], name: str)
     one = Stop(what=what, name=name, at=desk.at)
     c = Changes()
     stopping.note(one, c)
-    desk.app.engine.commit(c)
+    desk.app.engine.keeping.commit(c)
     await stopping.carry_out(one)
     await desk.settle()
 

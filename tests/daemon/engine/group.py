@@ -282,7 +282,8 @@ class Member(Desk):
         self.app = App(examine(file, environ={}).config, broker)
         assert broker.made is not None
         self.source = broker.made
-        self.app.ledger._clock = lambda: self.group.at
+        ledger = self.app.ledger
+        ledger._clock = ledger._ids._clock = lambda: self.group.at
         self.app.router.usable = lambda name: bool(self.up.get(name))
         self.app.router.changed()
         self.outlet.away = self.away_at_start

@@ -192,7 +192,7 @@ class Account:
         """Look again when the pace allows, if only the pace is in the way."""
         writable = any(link.has_ready and link.free(now) > 0 for link in self.links)
         waiting = self.has_waiting()
-        takable = waiting and any(link.room(now) > 0 for link in links)
+        takable = waiting and any(link.room(now) > link.kept for link in links)
         if writable or takable:
             at = self.pacer.next_at(now, self._next_size())
             if at > now:

@@ -15,7 +15,7 @@ from protocols.text.references import References
 
 from . import lists
 from .config import Account as Settings
-from .jobs import URGENT
+from .jobs import BULK, URGENT
 from .link import Link
 from .lists import Member
 from .memory import Memory
@@ -236,7 +236,13 @@ class Dealing:
             if found is None:
                 return
             source, lane, most = found
-            most = min(most, left.room, left.share, left.slots)
+            room = min(left.room, left.slots)
+            link.kept = 0
+            if lane == BULK:
+                link.kept = min(link.keeps(left.room), self._turns.most_kept(room))
+                if room <= link.kept:
+                    return
+            most = min(most, room - link.kept, left.share)
             taken = source.take(lane, 1 if lists_allowed else most)
             yields = link.yields if lane == URGENT else 0
             run = Dealt(link, lane)
@@ -305,7 +311,7 @@ class Dealing:
         self, link: Link, message: Message, size: int, submits: int, left: Allowance, now: float
     ) -> bool:
         """Whether a message of several parts may be dealt to the link, after so many submits."""
-        room = min(left.room, left.slots) - submits
+        room = min(left.room, left.slots) - link.kept - submits
         if size > room and message.lane == URGENT:
             freed = self._give_way(link)
             left.room += freed

@@ -38,6 +38,8 @@ ENOUGH = 8
 """So many parts taken between two throttle answers: the gateway is at its limit, not in trouble."""
 RAMP = 10.0
 """Seconds in which the share of a connection that came back grows to full."""
+KEPT = 16
+"""Of so many places in the window, one is kept from bulk messages; half as many are enough."""
 
 
 class Owner(Protocol):
@@ -97,6 +99,8 @@ class Link(asyncio.Protocol):
         """Places in the window that these need less, because they leave in lists."""
         self.reserved_urgent = 0
         """Those of them that are urgent: nothing else is written before them."""
+        self.kept = 0
+        """Free places that what waits may not have, for it is bulk; see `keeps`."""
         self.untold: Places | None = None
         """Of its account, where other daemons have to be told of answers."""
         self.again = Lanes()
@@ -164,7 +168,7 @@ class Link(asyncio.Protocol):
 
     def why(self, now: float) -> str | None:
         """What keeps parts from being claimed: "throttled" or "window"; None when nothing does."""
-        if self.room(now) > 0:
+        if self.room(now) > self.kept:
             return None
         backs_off = self.limit(now) < self.session.limits.window
         return "throttled" if backs_off and self.session.room > self.places else "window"
@@ -189,6 +193,14 @@ class Link(asyncio.Protocol):
                 allowed = max(1, int(full * share)) if self.answered_since_bound else 1
                 room = min(room, allowed - self.session.unanswered)
         return room - self.reserved + self.spared
+
+    def keeps(self, room: int) -> int:
+        """How many places of the window, of which `room` are left, are kept from bulk messages.
+
+        Windows are filled in one go and answered in one go: without them, what is urgent waits for
+        that.  A window of few places has none to spare, nor one that is just trying what it may.
+        """
+        return (room + self.session.unanswered + self.places + KEPT // 2) // KEPT
 
     @property
     def places(self) -> int:

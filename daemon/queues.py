@@ -190,9 +190,11 @@ class RouteQueue:
 class Turns:
     """Which messages are next: urgent first, then normal before bulk, but bulk gets its share."""
 
-    __slots__ = ("_rivals", "_since_bulk")
+    __slots__ = ("_others", "_rivals", "_since_bulk")
 
     def __init__(self) -> None:
+        self._others = 0
+        """Parts that were not bulk since the last that was."""
         self._since_bulk = 0
         """Parts that were normal since the last bulk one, while any was waiting."""
         self._rivals = False
@@ -223,8 +225,20 @@ class Turns:
             return normal, NORMAL, most
         return None
 
+    def most_kept(self, room: int) -> int:
+        """How many of the free places may be kept from bulk, whose turn it is: all, but none when
+        normal ones would have them next, and all but one when bulk had nothing for long.
+        """
+        if self._rivals:
+            return 0
+        return room if self._others < BULK_SHARE - 1 else room - 1
+
     def count(self, lane: int, parts: int) -> None:
         """So many parts were dealt out of the lane whose turn it was."""
+        if lane != BULK:
+            self._others += parts
+        elif parts:
+            self._others = 0
         # What was not there has missed nothing.
         if lane == NORMAL:
             since = self._since_bulk + parts

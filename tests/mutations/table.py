@@ -638,6 +638,16 @@ URGENCY = (
         by=f"{ENGINE}test_pace.py::test_a_long_urgent_message_goes_before_the_rest_of_one_that_is_claimed",
     ),
     breaks(
+        "6.6 urgent waits for no answer to bulk",
+        Value("daemon.link:KEPT", 1000),
+        by=f"{ENGINE}test_kept.py::test_an_urgent_message_behind_bulk_waits_for_no_answer",
+    ),
+    breaks(
+        "6.6 bulk gets a tenth though others leave no more than what is kept from it",
+        Edit("daemon.queues:Turns.most_kept", "self._others < BULK_SHARE - 1", "True"),
+        by=f"{ENGINE}test_kept.py::test_bulk_goes_on_while_others_always_leave_one_place[urgent]",
+    ),
+    breaks(
         "6.6 a long message goes out beside a stream of urgent ones",
         Edit("daemon.link:Link.may_exceed", "return waited and", "return False and"),
         by=f"{ENGINE}test_pace.py::test_a_long_message_goes_out_beside_a_stream_of_urgent_ones[nine]",

@@ -165,7 +165,7 @@ class Lists:
     def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> Lists:
         return self
 
-    def tail(self, *topics: str) -> _Silent:
+    def tail(self, *topics: str, others: bool = False) -> _Silent:
         return _Silent()
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
@@ -233,6 +233,9 @@ class _Silent:
     async def take(self, most: int, wait: float) -> list[Record]:
         await asyncio.sleep(wait)
         return []
+
+    def places(self) -> dict[Place, int]:
+        return {}
 
     async def ends(self) -> dict[Place, int]:
         return {}

@@ -232,7 +232,7 @@ class App:
             seq=self.ledger.last_seq() + 1,
         )
         self.replica = Replica(
-            tail=self.broker.tail(*shared),
+            tail=self.broker.tail(*shared, others=True),
             engine=self.engine,
             stopping=Stopping(self.stops, self.engine, self.router),
             router=self.router,

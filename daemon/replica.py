@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -32,6 +33,7 @@ KIND = "told"
 """Of the ledger's small things: how far the topics were read, by place."""
 MOST_AT_ONCE = 1_000
 WAIT = 0.5
+LOOK_EVERY = 0.02
 
 
 class Replica:
@@ -57,12 +59,15 @@ class Replica:
         self._busy = False
         self._aside = False
         """Whether something was set aside that may be ours, and nobody has looked yet."""
+        self._noted: dict[Place, int] = {}
+        """How far the topics were read, as the ledger has it."""
         self._failure: BaseException | None = None
         self._work: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Raises BrokerError, which names every topic that is missing."""
-        await self.tail.start({_place(key): int(v) for key, _, v in self.engine.ledger.kept(KIND)})
+        self._noted = {_place(key): int(v) for key, _, v in self.engine.ledger.kept(KIND)}
+        await self.tail.start(self._noted)
 
     async def run(self) -> None:
         """Take over what comes, until cancelled."""
@@ -70,8 +75,7 @@ class Replica:
             while True:
                 records = await self.tail.take(MOST_AT_ONCE, WAIT)
                 self._busy = True
-                if records:
-                    await self._take_over(records)
+                await self._take_over(records)
                 if self._aside and not self.engine.paused:
                     self._aside = False
                     await adopt(self.engine.ledger, self.engine, self.router)
@@ -90,7 +94,9 @@ class Replica:
             if self._failure is not None:
                 raise BrokerError(f"reading what others told ended: {self._failure}")
             self._read.clear()
-            await self._read.wait()
+            with suppress(TimeoutError):  # what we told ourselves is passed over without a word
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._read.wait()
         await durable(self.engine.ledger)
 
     async def close(self) -> None:
@@ -119,17 +125,19 @@ class Replica:
         c = Changes()
         for stop in stops:
             self.stopping.note(stop, c)
-        self._note_places(records, c)
+        self._note_places(c)
         self.engine.keeping.commit(c)
         for stop in stops:
             self._start(self.stopping.carry_out(stop))
 
-    def _note_places(self, records: Sequence[Record], c: Changes) -> None:
-        reached = {(record.topic, record.partition): record.offset + 1 for record in records}
-        at = wall()
-        for (topic, partition), offset in reached.items():
-            key = f"{topic}\0{partition}".encode()
-            c.entries.keeps.append((KIND, key, at, str(offset).encode()))
+    def _note_places(self, c: Changes) -> None:
+        at, noted = wall(), self._noted
+        for place, offset in self.tail.places().items():
+            if noted.get(place) != offset:
+                noted[place] = offset
+                topic, partition = place
+                key = f"{topic}\0{partition}".encode()
+                c.entries.keeps.append((KIND, key, at, str(offset).encode()))
 
     # Messages
 

@@ -167,6 +167,9 @@ class Tail(Protocol):
         when reading cannot go on without an operator; a broker that is away is waited for.
         """
 
+    def places(self) -> dict[Place, int]:
+        """The next offset to take, of each partition; `start` goes on from there."""
+
     async def ends(self) -> dict[Place, int]:
         """The next offset to be written, of each partition that there is now.
 
@@ -215,7 +218,8 @@ class Broker(Protocol):
     def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> Outlet:
         """Records of the topics in `packed` are said to be msgpack, those of others JSON."""
 
-    def tail(self, *topics: str) -> Tail: ...
+    def tail(self, *topics: str, others: bool = False) -> Tail:
+        """`others`: what outlets of this broker write while it is read need not be given."""
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
         """How many partitions each topic has; None when it is missing."""

@@ -30,6 +30,8 @@ class KafkaBroker:
         self.settings = settings
         self._partitions = partitions
         self._replicas = replicas
+        self._producers: set[int] = set()
+        """The numbers that its outlets had from the brokers."""
 
     def source(
         self,
@@ -48,10 +50,10 @@ class KafkaBroker:
         )
 
     def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> KafkaOutlet:
-        return KafkaOutlet(self.settings, topics, packed)
+        return KafkaOutlet(self.settings, topics, packed, self._producers)
 
-    def tail(self, *topics: str) -> KafkaTail:
-        return KafkaTail(self.settings, topics)
+    def tail(self, *topics: str, others: bool = False) -> KafkaTail:
+        return KafkaTail(self.settings, topics, self._producers if others else ())
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:
         return await describe(self.settings, names)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Iterator
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from ..base import Record
 from .settings import KafkaSettings
@@ -32,32 +32,68 @@ LEAVE_WITHIN = 3.0
 log = structlog.get_logger()
 
 
-def _record(tp: TopicPartition, raw: Any) -> Record:
-    """`raw` is what aiokafka's decoder makes."""
-    content_type = None
-    for name, value in raw.headers:
-        if name == "content-type":
-            content_type = value.decode("latin-1")
-    return Record(
-        tp.topic,
-        tp.partition,
-        raw.offset,
-        raw.key,
-        raw.value or b"",  # a tombstone
-        content_type,
-        raw.timestamp / 1000,
-    )
+class _Unpacked:
+    """What was fetched of one partition, as records of ours.
+
+    aiokafka would make records of its own, one by one as they are taken, and we ours of those.
+    Batches of the producers in `without` are passed over unopened.
+    """
+
+    __slots__ = ("_records", "next_fetch_offset")
+
+    def __init__(
+        self, tp: TopicPartition, fetched: PartitionRecords, without: Collection[int]
+    ) -> None:
+        self.next_fetch_offset: int = fetched.next_fetch_offset
+        self._records = self._unpack(tp, fetched._records, without)
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
+
+    def __next__(self) -> Record:
+        return next(self._records)
+
+    def _unpack(
+        self, tp: TopicPartition, fetched: Any, without: Collection[int]
+    ) -> Iterator[Record]:
+        topic, partition = tp
+        while fetched.has_next():
+            batch = fetched.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {tp}")
+            if not (batch.is_control_batch or (without and batch.producer_id in without)):
+                for raw in batch:
+                    offset = raw.offset
+                    if offset < self.next_fetch_offset:
+                        continue  # of a batch that begins before the place that was asked for
+                    self.next_fetch_offset = offset + 1
+                    content_type = None
+                    for name, value in raw.headers:
+                        if name == "content-type":
+                            content_type = value.decode("latin-1")
+                    yield Record(
+                        topic,
+                        partition,
+                        offset,
+                        raw.key,
+                        raw.value or b"",  # a tombstone
+                        content_type,
+                        raw.timestamp / 1000,
+                    )
+            self.next_fetch_offset = batch.next_offset
 
 
 class _Fetched(OrderedDict[TopicPartition, Any]):
-    """What a client has fetched and not given out: it will be given as records of ours.
+    """What a client has fetched and not given out: it will be given as records of ours."""
 
-    aiokafka would make records of its own, one by one as they are taken, and we ours of those.
-    """
+    def __init__(self, without: Collection[int]) -> None:
+        super().__init__()
+        self._without = without
 
     def __setitem__(self, tp: TopicPartition, result: Any) -> None:
         if isinstance(result, FetchResult):  # else an error
-            result._partition_records._consumer_record = _record
+            fetched = result._partition_records
+            result._partition_records = _Unpacked(tp, fetched, self._without)
         super().__setitem__(tp, result)
 
 
@@ -73,16 +109,18 @@ def consumer_settings(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def adapt(consumer: AIOKafkaConsumer) -> None:
-    """Of a consumer that was started: it gives records of ours, and waits longer when idle.
+def adapt(consumer: AIOKafkaConsumer, without: Collection[int] = ()) -> None:
+    """Of a consumer that was started: it gives records of ours, but for what the producers with the
+    numbers in `without` have written, and waits longer when idle.
 
     aiokafka has one time to wait; idle, an answer every `FETCH_WAIT` costs more than everything
     else that the daemon does then.
     """
     fetcher = consumer._fetcher
     assert {"_records", "_fetch_max_wait_ms"} <= vars(fetcher).keys(), "aiokafka changed"
-    assert hasattr(PartitionRecords, "_consumer_record"), "aiokafka changed"
-    fetched = _Fetched()
+    assert hasattr(FetchResult, "_update_position"), "aiokafka changed"
+    assert hasattr(PartitionRecords, "_unpack_records"), "aiokafka changed"
+    fetched = _Fetched(without)
     for tp, result in fetcher._records.items():
         fetched[tp] = result
     fetcher._records = fetched

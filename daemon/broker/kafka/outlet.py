@@ -129,12 +129,17 @@ def _settle(lane: _Lane, count: int) -> None:
 
 
 class KafkaOutlet:
-    """See `daemon.broker.base.Outlet`."""
+    """See `daemon.broker.base.Outlet`.  `producers` gets the number of every producer it has."""
 
     def __init__(
-        self, settings: KafkaSettings, topics: Sequence[str], packed: Collection[str] = ()
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        packed: Collection[str] = (),
+        producers: set[int] | None = None,
     ) -> None:
         self._settings = settings
+        self._producers = set() if producers is None else producers
         self._topics = tuple(topics)
         self._headers = {topic: _headers(MSGPACK if topic in packed else JSON) for topic in topics}
         self._producer: AIOKafkaProducer | None = None
@@ -232,6 +237,7 @@ class KafkaOutlet:
         except BaseException:
             await self._leave(producer)
             raise
+        self._producers.add(producer._txn_manager.producer_id)
         return producer
 
     async def _renew(self, failed: AIOKafkaProducer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,18 +13,18 @@ from .consumer import adapt, consumer_settings, leave
 from .settings import KafkaSettings
 from .topics import require
 
-POSITION_WITHIN = 1.0
-
 
 class KafkaTail:
-    """See `daemon.broker.base.Tail`.  A place is an offset in each partition."""
+    """See `daemon.broker.base.Tail`.  Gives nothing of the producers in `without`."""
 
-    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topics: Sequence[str], without: Collection[int] = ()
+    ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
+        self._without = without
         self._consumer: AIOKafkaConsumer | None = None
         self._counts: dict[str, int] = {}  # partitions of each topic that are read
-        self._next: dict[TopicPartition, int] = {}  # what to take next, of all that are read
         self._ends: dict[Place, int] = {}  # as they were at the start
 
     async def start(self, at: int | Mapping[Place, int] | None = 0) -> None:
@@ -39,7 +39,7 @@ class KafkaTail:
         self._consumer = consumer
         try:
             await consumer.start()
-            adapt(consumer)
+            adapt(consumer, self._without)
             first = await consumer.beginning_offsets(tps)
             ends = await consumer.end_offsets(tps)
         except KafkaError as exc:
@@ -47,8 +47,7 @@ class KafkaTail:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
         for tp in tps:
             self._ends[tp.topic, tp.partition] = ends[tp]
-            self._next[tp] = _begin(at, tp, first[tp], ends[tp])
-            consumer.seek(tp, self._next[tp])
+            consumer.seek(tp, _begin(at, tp, first[tp], ends[tp]))
 
     async def take(self, most: int, wait: float) -> list[Record]:
         consumer = self._started()
@@ -62,17 +61,19 @@ class KafkaTail:
         except KafkaError as exc:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
         found: list[Record] = []
-        for tp, records in got.items():
+        for records in got.values():
             found += records
-            self._next[tp] = records[-1].offset + 1
         return found
+
+    def places(self) -> dict[Place, int]:
+        return {(tp.topic, tp.partition): at for tp, at in _positions(self._started()).items()}
 
     async def ends(self) -> dict[Place, int]:
         consumer = self._started()
         try:
             async with asyncio.timeout(self._settings.answer_within):
                 self._widen(consumer, await require(self._settings, self._topics))
-                ends = await consumer.end_offsets(list(self._next))
+                ends = await consumer.end_offsets(list(consumer.assignment()))
         except KafkaError as exc:
             raise BrokerError(f"Kafka at {self._settings.where}: {exc}") from exc
         except TimeoutError as exc:
@@ -80,13 +81,9 @@ class KafkaTail:
         return {(tp.topic, tp.partition): end for tp, end in ends.items()}
 
     async def reached(self, ends: Mapping[Place, int]) -> bool:
-        consumer = self._started()
-        for place, end in ends.items():
-            tp = TopicPartition(*place)
-            # What has no record in front of the end is passed over by aiokafka alone.
-            if self._next.get(tp, 0) < end and await self._position(consumer, tp) < end:
-                return False
-        return True
+        # What has no record in front of the end is passed over by aiokafka.
+        places = self.places()
+        return all(places.get(place, 0) >= end for place, end in ends.items())
 
     async def finished(self) -> bool:
         return self._consumer is None or await self.reached(self._ends)
@@ -112,20 +109,21 @@ class KafkaTail:
             return
         for tp in fresh:
             self._counts[tp.topic] = tp.partition + 1
-            self._next[tp] = 0
+        positions = _positions(consumer) | dict.fromkeys(fresh, 0)
         # This forgets all positions, and what was fetched and not taken.
-        consumer.assign(list(self._next))
-        for tp, offset in self._next.items():
+        consumer.assign(list(positions))
+        for tp, offset in positions.items():
             consumer.seek(tp, offset)
 
-    async def _position(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-        if tp not in self._next:
-            return 0
-        try:
-            async with asyncio.timeout(POSITION_WITHIN):
-                return int(await consumer.position(tp))
-        except TimeoutError:  # it looks for the first record there is
-            return 0
+
+def _positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """What to take next of all partitions that are read.
+
+    aiokafka would have each awaited, because it may be looking for the first record there is.
+    """
+    assignment = consumer._subscription.subscription.assignment
+    states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+    return {tp: s.position if s.has_valid_position else 0 for tp, s in states.items()}
 
 
 def _begin(at: int | Mapping[Place, int] | None, tp: TopicPartition, first: int, end: int) -> int:

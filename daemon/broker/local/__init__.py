@@ -48,7 +48,8 @@ class LocalBroker:
     def outlet(self, topics: Sequence[str], packed: Collection[str] = ()) -> LocalOutlet:
         return LocalOutlet(self.root, topics, self._retain, packed)
 
-    def tail(self, *topics: str) -> LocalTail:
+    def tail(self, *topics: str, others: bool = False) -> LocalTail:
+        """A frame does not say who wrote it, so `others` changes nothing."""
         return LocalTail(self.root, topics)
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:

@@ -75,6 +75,9 @@ class LocalTail:
             if early > 0:
                 await asyncio.sleep(min(early, max(0.0, until - loop.time())))
 
+    def places(self) -> dict[Place, int]:
+        return {(topic, 0): reader.offset for topic, reader in self._readers.items()}
+
     async def ends(self) -> dict[Place, int]:
         self._started()
         return await self._in_thread(self._look)

@@ -372,7 +372,11 @@ async def test_a_tail_goes_on_at_the_places_it_is_given(world: World) -> None:
     outlet = await world.outlet()
     topics = (world.normal, world.reports)
     await outlet.publish([(t, b"%d" % n, b"%d" % n) for n in range(50) for t in topics])
-    done = await collect(await world.tail(*topics), 60)
+    tail = await world.tail(*topics)
+    empty = tail.places()
+    assert set(empty.values()) == {0}
+    done = await collect(tail, 60)
+    assert tail.places() == empty | ends(done)
     await outlet.publish([(t, b"%d" % n, b"%d" % n) for n in range(50, 60) for t in topics])
     rest = await collect(await world.tail(*topics, at=ends(done)), 60)
     assert not {id_of(record) for record in done} & {id_of(record) for record in rest}

@@ -332,3 +332,32 @@ async def test_a_place_whose_records_were_deleted_begins_at_the_first_there_is(
     await tail.start({(topic, 0): 3})
     stack.push_async_callback(tail.close)
     assert [record.offset for record in await drain(tail, await tail.ends())] == [6, 7, 8, 9]
+
+
+async def test_of_what_others_wrote_nothing_is_left_out_whatever_lies_between(
+    kafka: str, make_topics: Callable[..., None], stack: AsyncExitStack
+) -> None:
+    topic = name("state")
+    make_topics(topic, partitions=1)
+    ours, theirs = (KafkaBroker(settings(kafka)) for _ in range(2))
+    outlets = [broker.outlet([topic]) for broker in (ours, theirs, ours)]
+    for outlet in outlets:
+        await outlet.start()
+        stack.push_async_callback(outlet.close)
+    for number in range(30):
+        await outlets[number % 3].publish([(topic, b"k", b"%d" % number)])
+    tail = ours.tail(topic, others=True)
+    await tail.start()
+    stack.push_async_callback(tail.close)
+    found: list[Record] = []
+    async with asyncio.timeout(20):
+        while not await tail.reached({(topic, 0): 29}):
+            found += await tail.take(4, 0.5)
+    assert [(record.offset, record.value) for record in found] == [
+        (number, b"%d" % number) for number in range(1, 30, 3)
+    ]
+    # What is left out counts as taken: a start does not read it again, nor wait for it.
+    assert await tail.take(4, 0.2) == []
+    assert tail.places() == {(topic, 0): 30}
+    assert await tail.finished()
+    assert len(await everything(ours, topic)) == 30

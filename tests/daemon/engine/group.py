@@ -139,6 +139,9 @@ class LogTail:
         while not await self.reached(await self.ends()):
             await self.log.wait(0.01)
 
+    def places(self) -> dict[Place, int]:
+        return dict(self.next)
+
     async def ends(self) -> dict[Place, int]:
         return {place: len(self.log.records.get(place, [])) for place in self.next}
 
@@ -256,7 +259,7 @@ class LogBroker:
     def outlet(self, topics: Sequence[str], packed: object = ()) -> LogOutlet:
         return LogOutlet(self.log)
 
-    def tail(self, *topics: str) -> LogTail:
+    def tail(self, *topics: str, others: bool = False) -> LogTail:
         return LogTail(self.log, topics)
 
     async def topics(self, names: Sequence[str]) -> dict[str, int | None]:

@@ -36,7 +36,6 @@ class Changes:
         "answered",
         "entries",
         "receipts",
-        "reports",
         "safe",
         "tells",
         "then",
@@ -46,14 +45,13 @@ class Changes:
 
     def __init__(self) -> None:
         self.entries = Entries()
-        self.touched: dict[int, Message] = {}
+        self.touched: dict[Message, Report | None] = {}
+        """Each with what is to be published of it as it is when this ends: of one that was answered
+        and reported in one turn only the last is said (contract section 5).
+        """
         self.safe: list[Message] = []
         """Messages that depend on this machine no more, once written and told."""
-        self.reports: dict[int, Report] = {}
-        """What is to be published of messages touched, as they are when this ends: of one that was
-        answered and reported in one turn only the last is said (contract section 5).
-        """
-        self.tells: dict[int, Tell] = {}
+        self.tells: dict[Message, Tell] = {}
         """What other daemons are to be told of messages touched, as they are when this ends."""
         self.answered: list[Message] = []
         """Messages of which every part was answered now, or which ended before that, if there are
@@ -65,7 +63,7 @@ class Changes:
         self.then: list[Callable[[], None]] = []
 
     def touch(self, message: Message) -> None:
-        self.touched[message.mid] = message
+        self.touched.setdefault(message)
 
     def carrier_id(self, message: Message, part: int, protocol: str, carrier_id: bytes) -> None:
         """A report may name this part so from now on."""
@@ -115,12 +113,13 @@ class Changes:
     def finish(self) -> Entries:
         """The entries for the ledger, with a row for every message touched."""
         rows, events = self.entries.messages, self.entries.events
-        reports, tells = self.reports, self.tells
-        if reports:
-            events += [report(self.touched[mid]) for mid, report in reports.items()]
-        for m in self.touched.values():
+        touched, tells = self.touched, self.tells
+        for m, report in touched.items():
+            if report is not None:
+                events.append(report(m))
+        for m in touched:
             life = pack_life(m)
-            if tells and (tell := tells.get(m.mid)) is not None:
+            if tells and (tell := tells.get(m)) is not None:
                 events.append(tell(m, life))
             rows.append(
                 (
@@ -135,7 +134,6 @@ class Changes:
                     life,
                 )
             )
-        self.touched.clear()
-        reports.clear()
+        touched.clear()
         tells.clear()
         return self.entries

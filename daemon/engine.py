@@ -300,7 +300,7 @@ class Engine:
             begun = message.state in BEGUN and not unwritten(message)
             if (message.out or begun) and self.homes.mine(message.job):
                 c.touch(message)
-                c.tells[message.mid] = self.teller.outcome
+                c.tells[message] = self.teller.outcome
         self.keeping.commit(c)
 
     # Time

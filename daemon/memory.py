@@ -83,25 +83,23 @@ class Memory:
     def touched(self, c: Changes) -> None:
         """Let go of messages that are over, and of claims on those that are; note wake times."""
         touched, open_ = c.touched, self.open
-        self._release([m for m in touched.values() if m.claim and m.out == 0])
+        self._release([m for m in touched if m.claim and m.out == 0])
         if not self.homes.every:
-            for m in touched.values():
+            for m in touched:
                 if m.out == 0 and not self.homes.mine(m.job) and open_.get(m.mid) is m:
                     self.let_go(m)
         # What waits is left to the queues, which read back all that they do not hold.
         gone = {
-            mid: m
-            for mid, m in touched.items()
-            if m.final or (m.state not in WAITS and mid not in open_)
+            m.mid: m for m in touched if m.final or (m.state not in WAITS and m.mid not in open_)
         }
         if gone:
             self._closing.update(dict.fromkeys(gone, gone))
             c.then.append(partial(self._forget, gone))
         horizon = self.alarms.horizon
-        for mid, m in touched.items():
+        for m in touched:
             wake = m.wake
             if wake is not None and wake <= horizon and not m.final:
-                self.alarms.push(wake, mid)
+                self.alarms.push(wake, m.mid)
 
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""

@@ -65,7 +65,7 @@ class Parking:
         c.touch(m)
         teller = self.engine.teller
         if teller is not None and not m.parked:
-            c.tells[m.mid] = teller.parked
+            c.tells[m] = teller.parked
         m.parked = True
         c.safe.append(m)
 

@@ -261,7 +261,7 @@ class Settle(Verdict):
             self.tally.late(m.account)
         elif self._mark(m, part, fate, code, wall, key, matched):
             if self.outcome is not None:
-                c.tells[m.mid] = self.outcome  # the carrier says it once
+                c.tells[m] = self.outcome  # the carrier says it once
             self._progress(m, wall, c)
 
     def overheard(

@@ -87,7 +87,7 @@ class Verdict:
         if not self.mine(m.job):
             m.wake = ELSEWHERE
             if self.outcome is not None:
-                c.tells[m.mid] = self.outcome
+                c.tells[m] = self.outcome
             return
         answered = delivered = True
         for part in m.parts:
@@ -173,11 +173,9 @@ class Verdict:
 
     def tell(self, messages: Sequence[Message], c: Changes) -> None:
         """Say of these messages in which states they are now."""
-        mids = [m.mid for m in messages]
-        c.touched.update(zip(mids, messages, strict=True))
-        c.reports.update(dict.fromkeys(mids, self._report))
+        c.touched.update(dict.fromkeys(messages, self._report))
         if self.outcome is not None:
-            c.tells.update(dict.fromkeys(mids, self.outcome))
+            c.tells.update(dict.fromkeys(messages, self.outcome))
         self.tally.entered(messages)
 
     def _report(self, m: Message) -> Event:

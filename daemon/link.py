@@ -408,8 +408,7 @@ class Link(asyncio.Protocol):
         """
         if not self.bound:
             return
-        for receipt in receipts:
-            self.session.acknowledge(receipt)
+        self.session.acknowledge(*receipts)
         self.touch()
 
     def touch(self) -> None:

@@ -7,7 +7,7 @@ time, and wakes it when `deadline()` comes:
     session.start(now)                      the connection is open
     events = session.receive(data, now)     bytes from the peer
     session.submit(tag, part, now)          a part for the peer, while `room` > 0
-    session.acknowledge(receipt)            what the peer told us is safe with us
+    session.acknowledge(*receipts)          what the peer told us is safe with us
     data = session.outgoing()               bytes for the peer; call after each of these
     events = session.tick(now)              `deadline()` has passed
     events = session.lost(reason)           the connection is gone
@@ -24,6 +24,7 @@ machine with other words; see `gateway.py`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
@@ -148,10 +149,10 @@ class Session:
             raise StateError(f"no room in {self.state.value} session")
         return self._submit(tag, part, now)
 
-    def acknowledge(self, receipt: Any) -> None:
+    def acknowledge(self, *receipts: Any) -> None:
         """After the connection is gone this does nothing: the peer will tell us again."""
         if self.state in TALKING:
-            self._acknowledge(receipt)
+            self._acknowledge(receipts)
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         if self._buffer:
@@ -259,7 +260,7 @@ class Session:
         """Encode first, then `_expect`, then write."""
         raise NotImplementedError
 
-    def _acknowledge(self, receipt: Any) -> None:
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
         raise NotImplementedError
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:

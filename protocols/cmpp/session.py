@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
@@ -73,9 +74,9 @@ class CmppSession(Session):
         self._expect(sequence, tag, now)
         self._out.append(pdu)
 
-    def _acknowledge(self, receipt: Any) -> None:
-        sequence, msg_id = receipt
-        self._answer_deliver(sequence, msg_id, 0)
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+        for sequence, msg_id in receipts:
+            self._answer_deliver(sequence, msg_id, 0)
 
     def _answer_deliver(self, sequence: int, msg_id: bytes, result: int) -> None:
         pack, size = (_DELIVER_RESP_3.pack, 24) if self._wide else (_DELIVER_RESP_2.pack, 21)

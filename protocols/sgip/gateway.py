@@ -6,7 +6,7 @@ itself.  Both can report and deliver, because some resellers run everything on o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import Any
 
@@ -116,7 +116,7 @@ class SgipTeller(SgipFrames, GatewaySession):
         if tag is not None:
             self._emit(Taken(tag, result))
 
-    def _acknowledge(self, receipt: Any) -> None:
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
         raise StateError("a gateway gets no reports")
 
     def _probe(self, now: float) -> None:

@@ -67,10 +67,6 @@ class SgipListener(SgipFrames):
     def _submit(self, tag: Any, part: Part, now: float) -> bytes | None:
         raise StateError("the carrier's connection takes no submits")
 
-    def _acknowledge(self, receipt: Any) -> None:
-        command, sequence = receipt
-        self._result(command, sequence, 0)
-
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         command = head[1]
         live = self.state in TALKING

@@ -125,10 +125,6 @@ class SgipSession(SgipFrames):
         self._out.append(pdu + content + bytes(8))
         return sequence
 
-    def _acknowledge(self, receipt: Any) -> None:
-        command, sequence = receipt
-        self._result(command, sequence, 0)
-
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         command = head[1]
         live = self.state in TALKING

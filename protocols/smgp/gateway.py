@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
@@ -189,7 +189,7 @@ class SmgpGateway(GatewaySession):
     def _farewell(self, now: float) -> None:
         self._send(Request.EXIT, self._next_sequence())
 
-    def _acknowledge(self, receipt: Any) -> None:
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
         raise StateError("a gateway answers submits, it acknowledges nothing")
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
@@ -70,9 +71,9 @@ class SmgpSession(Session):
         self._expect(sequence, tag, now)
         self._out.append(pdu)
 
-    def _acknowledge(self, receipt: Any) -> None:
-        sequence, msg_id = receipt
-        self._out.append(_DELIVER_RESP.pack(26, DELIVER_RESP, sequence, msg_id, 0))
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+        pack = _DELIVER_RESP.pack
+        self._out += [pack(26, DELIVER_RESP, sequence, msg_id, 0) for sequence, msg_id in receipts]
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         # Nothing is owed to a peer that talks before the login.

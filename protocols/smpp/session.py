@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import stamp
@@ -119,9 +120,9 @@ class SmppSession(SmppFrames):
             found += [before, _address("destination_addr", number, self._dest_most), b"\0"]
         return b"".join(found)
 
-    def _acknowledge(self, receipt: Any) -> None:
-        command, sequence = receipt
-        self._out.append(NUL_RESP.pack(17, command | pdus.RESP, 0, sequence, 0))
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+        pack = NUL_RESP.pack
+        self._out += [pack(17, command | pdus.RESP, 0, at, 0) for command, at in receipts]
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         _, command, result, sequence = head

@@ -125,7 +125,7 @@ class Wire(sessions.Session):
     def _farewell(self, now: float) -> None:
         self._end("closed by us", error=False)
 
-    def _acknowledge(self, receipt: Any) -> None:
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
         return None
 
 

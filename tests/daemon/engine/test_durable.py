@@ -18,7 +18,7 @@ TO = "13912345678"
 def acknowledged(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Receipts that the gateway gets an answer for, from now on."""
     found: list[Any] = []
-    monkeypatch.setattr(peer.wire, "_acknowledge", found.append)
+    monkeypatch.setattr(peer.wire, "_acknowledge", found.extend)
     return found
 
 

@@ -109,7 +109,7 @@ async def test_a_report_that_nobody_knows_is_acknowledged_when_the_others_were_t
     await group.assign([0], [])
     other = b.peer()
     receipts: list[Any] = []
-    monkeypatch.setattr(other.wire, "_acknowledge", receipts.append)
+    monkeypatch.setattr(other.wire, "_acknowledge", receipts.extend)
     other.reports(b"?" * 8, to=TO)
     await group.pass_(0.4)
     assert receipts == []
@@ -135,7 +135,7 @@ async def test_a_report_before_its_answer_is_acknowledged_with_the_answer(
     await group.job(id="j")
     [(sequence, _, _)] = await a.written(peer)
     receipts: list[Any] = []
-    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.append)
+    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.extend)
     peer.reports(b"?" * 8, to=TO)
     await group.settle()
     assert receipts == []
@@ -153,7 +153,7 @@ async def test_no_receipt_waits_for_a_broker_that_is_away(
     await group.assign([0])
     peer = a.peer()
     receipts: list[Any] = []
-    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.append)
+    monkeypatch.setattr(peer.wire, "_acknowledge", receipts.extend)
     peer.reports(b"?" * 8, to=TO)
     await group.settle()
     assert receipts == []

@@ -37,7 +37,7 @@ class Gateway:
         self.peer, self.protocol, self.seed = peer, protocol, seed
         self.receipts: list[Any] = []
         self.given: Counter[tuple[str, int]] = Counter()
-        peer.wire._acknowledge = self.receipts.append  # type: ignore[method-assign]
+        peer.wire._acknowledge = self.receipts.extend  # type: ignore[method-assign]
         if protocol == "sgip":
             peer.wire._submit = self.submit  # type: ignore[assignment, method-assign]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,8 +21,8 @@ from .jobs import Job as JobFields
 from .jobs import Lane
 from .steps import Step
 
-INDEX_BITS = 10
-LAST_INDEX = (1 << INDEX_BITS) - 1
+INDEX_BITS: Final = 10
+LAST_INDEX: Final = 1023
 
 LANES = len(Lane)
 
@@ -51,15 +51,15 @@ class State(IntEnum):
         return WORDS[self]
 
 
-WORDS = {state: state.name.lower() for state in State}
-WAITS = frozenset({State.WAITING, State.HELD, State.PARKED})
+WORDS: Final = {state: state.name.lower() for state in State}
+WAITS: Final = frozenset({State.WAITING, State.HELD, State.PARKED})
 UNSAFE = frozenset({*WAITS, State.UNCERTAIN})
 """States that depend on this machine (contract section 6.1), unless the message is parked."""
 ELSEWHERE = 1e12
 """The wake time of a message that another daemon has, or that is to be looked at when its
 partition comes: nobody waits that long.
 """
-FINAL = frozenset({State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED})
+FINAL: Final = frozenset({State.DELIVERED, State.UNDELIVERED, State.REJECTED, State.EXPIRED})
 
 
 class PartState(IntEnum):
@@ -76,10 +76,20 @@ class PartState(IntEnum):
 
 # Python 3.11 looks up a member of an enumeration at fifteen times the cost of a global, and there
 # are forty on a message's way: those have names of their own.
-WAITING, UNCERTAIN, ACCEPTED = State.WAITING, State.UNCERTAIN, State.ACCEPTED
-DELIVERED, REJECTED, EXPIRED = State.DELIVERED, State.REJECTED, State.EXPIRED
-UNSENT, WRITTEN, ANSWERED, IN_DOUBT, PART_DELIVERED, FAILED, REFUSED = PartState
-TAKEN = frozenset({ANSWERED, PART_DELIVERED, FAILED})
+WAITING: Final = State.WAITING
+UNCERTAIN: Final = State.UNCERTAIN
+ACCEPTED: Final = State.ACCEPTED
+DELIVERED: Final = State.DELIVERED
+REJECTED: Final = State.REJECTED
+EXPIRED: Final = State.EXPIRED
+UNSENT: Final = PartState.UNSENT
+WRITTEN: Final = PartState.WRITTEN
+ANSWERED: Final = PartState.ANSWERED
+IN_DOUBT: Final = PartState.IN_DOUBT
+PART_DELIVERED: Final = PartState.DELIVERED
+FAILED: Final = PartState.FAILED
+REFUSED: Final = PartState.REFUSED
+TAKEN: Final = frozenset({ANSWERED, PART_DELIVERED, FAILED})
 """Of a part: the gateway has said yes to it."""
 
 
@@ -307,7 +317,7 @@ class Message:
 PARKED_AT = 16
 """Where `Message.parked` stands in a life."""
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 

@@ -7,7 +7,7 @@ cannot be delivered any more.  Nothing here waits: see `settle`, which says what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from .changes import Changes, Tell
 from .codes.lookup import Codes
@@ -33,7 +33,7 @@ from .records import Records
 from .steps import Step
 from .tally import Tally
 
-MOST_STEPS = 64
+MOST_STEPS: Final = 64
 """Of one message: a gateway that throttles for days does not grow it."""
 
 

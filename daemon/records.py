@@ -35,6 +35,7 @@ class Records:
         self._tenant_name = ""
         self._course: tuple[object, ...] = ()
         self._state = b""
+        self._protocol = ""
         self._carrier_id: bytes | None = None
         self._carrier_ids = b""
         self._moments: tuple[float | None, ...] = ()
@@ -61,8 +62,11 @@ class Records:
         if course != self._course:
             self._of_course(course, m)
         carrier_id = parts[0].carrier_id if len(parts) == 1 else None
-        if carrier_id is None or carrier_id is not self._carrier_id:
+        if not carrier_id or m.account is None:
             self._carrier_ids = _encode(self.carrier_ids(m))
+            self._carrier_id = None
+        elif carrier_id is not self._carrier_id:
+            self._carrier_ids = _encode([ids.show(self._protocol, carrier_id)])
             self._carrier_id = carrier_id
         moments = (job.received, m.submitted, m.answered, m.reported)
         if moments != self._moments:
@@ -129,6 +133,7 @@ class Records:
         middle, ends, _ = rest.partition(b',"carrier_ids":')
         self._state = begins + middle + ends
         self._course = course
+        self._protocol = self.protocols.get(m.account or "", "")
         self._carrier_id = None  # it may be spelled otherwise
 
     def _of_moments(self, moments: tuple[float | None, ...]) -> None:

@@ -15,7 +15,7 @@ class Coding(IntEnum):
     GB18030 = 15
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Part:
     """At most one wire submit.
 
@@ -30,12 +30,41 @@ class Part:
     to: str
     sender: str
     content: bytes
-    coding: Coding = Coding.UCS2
-    udh: bool = False
-    number: int = 1
-    total: int = 1
-    reference: int = 0
-    wants_report: bool = True
-    expires_at: float | None = None
-    payload: bool = False
-    also: tuple[str, ...] = ()
+    coding: Coding
+    udh: bool
+    number: int
+    total: int
+    reference: int
+    wants_report: bool
+    expires_at: float | None
+    payload: bool
+    also: tuple[str, ...]
+
+    # Written out: compiled, one that `dataclass` makes stays interpreted.
+    def __init__(
+        self,
+        to: str,
+        sender: str,
+        content: bytes,
+        coding: Coding = Coding.UCS2,
+        udh: bool = False,
+        number: int = 1,
+        total: int = 1,
+        reference: int = 0,
+        wants_report: bool = True,
+        expires_at: float | None = None,
+        payload: bool = False,
+        also: tuple[str, ...] = (),
+    ) -> None:
+        self.to = to
+        self.sender = sender
+        self.content = content
+        self.coding = coding
+        self.udh = udh
+        self.number = number
+        self.total = total
+        self.reference = reference
+        self.wants_report = wants_report
+        self.expires_at = expires_at
+        self.payload = payload
+        self.also = also

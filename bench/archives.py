@@ -79,7 +79,7 @@ class Rows:
         m.state, m.node, m.attempts, m.submitted, m.answered = self.state, NODE, 1, at, at
         part = Part(1)
         part.state, part.attempt, part.carrier_ids = PartState.ANSWERED, 1, (_KEY,)
-        m.parts = [part]
+        m.parts = (part,)
         m.steps = [
             Step(at, "written", 1, 1, NODE),
             Step(at, "answered", 1, 1, NODE, "0"),

@@ -62,7 +62,7 @@ class Account:
         ):
             self.pacer.change(settings.rate, settings.lowest_rate)
         self._set(settings)
-        self.dealing.settings = settings
+        self.dealing.change(settings)
         self.priorities = {node.name: node.priority for node in settings.nodes}
         self._takers = None
         self.windows = {name: w for name, w in self.windows.items() if name in self.priorities}

@@ -6,12 +6,9 @@ itself, at the account, and on the routes that it serves.  What was dealt is cla
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Sequence
 from typing import Protocol
-
-from protocols.text.references import References
 
 from . import lists
 from .config import Account as Settings
@@ -21,7 +18,7 @@ from .lists import Member
 from .memory import Memory
 from .model import LANES, UNSENT, WRITTEN, Message, Part, Write
 from .pacing import Pacer
-from .prepare import Refusal, prepare
+from .prepare import Preparing, Refusal
 from .queues import Lanes, RouteQueue, Turns
 from .untold import Untold
 from .wanted import Wanted
@@ -110,12 +107,17 @@ class Dealing:
         """Messages that were written here before and have parts to write again."""
         self.draining = False
         """Nothing new is dealt out any more."""
-        width = 0x10000 if settings.long in ("udh16", "sar") else 0x100
-        self.references = References(random.getrandbits(32), width=width)
+        self.preparing = Preparing(name, settings)
         self._begun_only = False
         """Whether parts of what was begun have all places, so that nothing else may begin."""
         self._turn = 0
         self._turns = Turns()
+
+    def change(self, settings: Settings) -> None:
+        """Other settings, from the next message on."""
+        references = self.preparing.references if settings.long == self.settings.long else None
+        self.settings = settings
+        self.preparing = Preparing(self.name, settings, references)
 
     def has_waiting(self) -> bool:
         for queue in self.queues:
@@ -355,15 +357,15 @@ class Dealing:
         """Where messages for a link do stand."""
         return [lanes for lanes in self._standing(link) if lanes.total]
 
-    def _parts(self, message: Message) -> list[Part]:
+    def _parts(self, message: Message) -> Sequence[Part]:
         """What of the message is to be written now; empty when it cannot go to this account."""
         fresh = message.submitted is None
         if fresh or any(p.wire is None and p.state is UNSENT for p in message.parts):
             try:
-                prepare(message, self.name, self.settings, self.references)
+                self.preparing.prepare(message)
             except Refusal as exc:
                 self.desk.wanted.unfit(message, exc.code, str(exc))
-                return []
+                return ()
         return message.parts if fresh else message.unsent
 
     def _refill(self) -> None:

@@ -135,7 +135,7 @@ def bind(first: Message, followers: Sequence[Message], link: object) -> None:
     for message in followers:
         if message.submitted is None:
             message.reference = 0
-            message.parts = [Part(1)]
+            message.parts = (Part(1),)
         message.account = account
         message.listed = listed
         message.link = link

@@ -256,7 +256,7 @@ class Message:
         """Of each list that it left in: its place there, and the carrier's id of the list."""
         self.reference = 0
         self.attempts = 0
-        self.parts: list[Part] = []
+        self.parts: tuple[Part, ...] = ()
         self.claim = 0
         """The claim in the ledger that names this message, while it may be written."""
         self.later = False
@@ -397,11 +397,12 @@ def unpack_life(m: Message, life: bytes) -> None:
     ) = _decode(life)
     m.parked = bool(later and later[0])
     m.lists = tuple([(place, carrier_id) for place, carrier_id in later[1]]) if later[1:] else ()
-    m.parts = []
+    found: list[Part] = []
     for number, (state, attempt, carrier_ids, written_id, code, *counts) in enumerate(parts, 1):
         part = Part(number)
         part.state, part.attempt, part.carrier_ids = PartState(state), attempt, tuple(carrier_ids)
         part.written_id, part.code = written_id, code
         part.doubts, part.tries, part.failed_ids = counts[0], counts[1], tuple(counts[2])
-        m.parts.append(part)
+        found.append(part)
+    m.parts = tuple(found)
     m.steps = [Step(*step) for step in steps]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 from protocols.errors import EncodeError
+from protocols.part import Coding
 from protocols.part import Part as WirePart
-from protocols.text.coding import choose
+from protocols.text.coding import CODINGS, choose, encode
 from protocols.text.references import References
-from protocols.text.split import pieces, segments, with_signature
+from protocols.text.split import pieces, segments, uncut, with_signature
 
 from .config import Account
 from .model import Message, Part
@@ -36,59 +39,99 @@ def fits(m: Message, account: Account) -> None:
         )
 
 
-def prepare(m: Message, name: str, account: Account, references: References) -> None:
-    """Give every part of `m` that may still be written its wire form.
+class Preparing:
+    """For one account: `name` and its settings; `references` go on where others left off."""
 
-    A message that was never written is cut anew for the account; one that was keeps its parts and
-    its reference.  Raises Refusal.
-    """
-    fields = m.job.fields
-    if fields.ext:
-        fits(m, account)  # an access number alone does
-    text, ahead = fields.text, ""
-    if fields.signature is not None:
-        if account.signature_by == "gateway":
-            ahead = f"【{fields.signature}】"
-            text = text.removeprefix(ahead)
-        else:
-            text = with_signature(text, fields.signature)
-    try:
-        alphabet = choose(ahead + text, account.encoding, account.protocol)
-        cut = pieces(text, alphabet, account.protocol, account.long, ahead)
-    except EncodeError as exc:
-        raise Refusal("LOCAL:ENCODING", str(exc)) from exc
-    if not m.written:
-        if len(cut) == 1:
-            m.reference, m.parts = 0, [Part(1)]
-        else:
-            m.reference = references.take(m.to)
-            m.parts = [Part(number) for number in range(1, len(cut) + 1)]
-    elif len(cut) != len(m.parts):
-        raise Refusal("LOCAL:ENCODING", f"text: {len(cut)} parts now, {len(m.parts)} before")
-    m.account = name
-    sender = account.access_number + fields.ext
-    coding = alphabet.coding
-    payload = account.long == "payload"
-    expires = fields.expires_at
-    if expires is not None and expires >= LAST_VALIDITY:
-        expires = None
-    if len(cut) == 1:
+    def __init__(self, name: str, account: Account, references: References | None = None) -> None:
+        self.name = name
+        width = 0x10000 if account.long in ("udh16", "sar") else 0x100
+        self.references = references or References(random.getrandbits(32), width=width)
+        self._account = account
+        self._access_number: str = account.access_number
+        self._encoding: str = account.encoding
+        self._protocol: str = account.protocol
+        self._long: str = account.long
+        self._uncut = uncut(account.protocol, account.long)
+        self._signs = account.signature_by != "gateway"
+        self._payload = account.long == "payload"
+
+    def prepare(self, m: Message) -> None:
+        """Give every part of `m` that may still be written its wire form.
+
+        A message that was never written is cut anew for the account; one that was keeps its parts
+        and its reference.  Raises Refusal.
+        """
+        fields = m.job.fields
+        sender = self._access_number
+        if fields.ext:
+            fits(m, self._account)  # an access number alone does
+            sender += fields.ext
+        text, ahead = fields.text, ""
+        if fields.signature is not None:
+            if self._signs:
+                text = with_signature(text, fields.signature)
+            else:
+                ahead = f"【{fields.signature}】"
+                text = text.removeprefix(ahead)
+        expires = fields.expires_at
+        if expires is not None and expires >= LAST_VALIDITY:
+            expires = None
+        try:
+            alphabet = choose(ahead + text if ahead else text, self._encoding, self._protocol)
+            content = encode(text, alphabet)
+            if ahead or len(content) > self._uncut[alphabet]:
+                cut = pieces(text, alphabet, self._protocol, self._long, ahead)
+                if len(cut) > 1:
+                    self._cut(m, cut, sender, CODINGS[alphabet], expires)
+                    return
+        except EncodeError as exc:
+            raise Refusal("LOCAL:ENCODING", str(exc)) from exc
+        if m.submitted is None:
+            m.reference, m.parts = 0, (Part(1),)
+        elif len(m.parts) > 1:
+            raise _other(m, 1)
+        m.account = self.name
         # By position: with names it takes twice the time to make one.
         m.parts[0].wire = WirePart(
-            m.to, sender, cut[0], coding, False, 1, 1, 0, fields.report, expires, payload
-        )
-        return
-    for part, segment in zip(m.parts, segments(cut, m.reference, account.long), strict=True):
-        part.wire = WirePart(
             m.to,
             sender,
-            segment.content,
-            coding,
-            segment.udh,
-            segment.number,
-            segment.total,
-            segment.reference,
+            content,
+            CODINGS[alphabet],
+            False,
+            1,
+            1,
+            0,
             fields.report,
             expires,
-            payload,
+            self._payload,
         )
+
+    def _cut(
+        self, m: Message, cut: list[bytes], sender: str, coding: Coding, expires: float | None
+    ) -> None:
+        """As parts with these contents, of which there are several."""
+        if m.submitted is None:
+            m.reference = self.references.take(m.to)
+            m.parts = tuple([Part(number) for number in range(1, len(cut) + 1)])
+        elif len(cut) != len(m.parts):
+            raise _other(m, len(cut))
+        m.account = self.name
+        report = m.job.fields.report
+        for part, segment in zip(m.parts, segments(cut, m.reference, self._long), strict=True):
+            part.wire = WirePart(
+                m.to,
+                sender,
+                segment.content,
+                coding,
+                segment.udh,
+                segment.number,
+                segment.total,
+                segment.reference,
+                report,
+                expires,
+                self._payload,
+            )
+
+
+def _other(m: Message, parts: int) -> Refusal:
+    return Refusal("LOCAL:ENCODING", f"text: {parts} parts now, {len(m.parts)} before")

@@ -145,7 +145,7 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
     message.reference = named.reference
     message.submitted = message.submitted if message.submitted is not None else at
     if not message.parts:
-        message.parts = [Part(place) for place in range(1, named.parts + 1)]
+        message.parts = tuple([Part(place) for place in range(1, named.parts + 1)])
     # A row that is younger than the claim says which parts were out; an older one does not know.
     knows = message.claim == number
     for part in message.parts:

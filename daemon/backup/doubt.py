@@ -10,7 +10,6 @@ sends it again or leaves it, as the job or `[uncertain]` says.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,10 +21,9 @@ from daemon.config import Config
 from daemon.ledger import WAITING_STATES, files, reader
 from daemon.ledger.errors import explain
 from daemon.model import INDEX_BITS, Message
-from daemon.prepare import Refusal, prepare
+from daemon.prepare import Preparing, Refusal
 from daemon.recall import revive_all
 from daemon.router import OWN
-from protocols.text.references import References
 
 SLICE = 1_000
 NOWHERE = ""
@@ -128,10 +126,8 @@ def _account(message: Message, config: Config) -> str | None:
 
 def _cut(message: Message, name: str, config: Config) -> bool:
     """Into the parts that it would have there; whether it can go there."""
-    settings = config.accounts[name]
-    width = 65536 if settings.long in ("udh16", "sar") else 256
     try:
-        prepare(message, name, settings, References(random.getrandbits(32), width=width))
+        Preparing(name, config.accounts[name]).prepare(message)
     except Refusal:
         return False
     return True

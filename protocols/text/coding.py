@@ -6,6 +6,7 @@ import re
 from codecs import utf_16_be_encode
 from collections.abc import Sequence
 from enum import Enum
+from typing import Final
 
 from protocols.errors import EncodeError
 from protocols.part import Coding
@@ -31,10 +32,10 @@ class Alphabet(Enum):
 
     @property
     def coding(self) -> Coding:
-        return _CODINGS[self]
+        return CODINGS[self]
 
 
-_CODINGS = {
+CODINGS: Final = {
     Alphabet.ASCII: Coding.ASCII,
     Alphabet.GSM7: Coding.ASCII,
     Alphabet.UCS2: Coding.UCS2,

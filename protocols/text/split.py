@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +56,16 @@ class Segment:
     number: int = 1
     total: int = 1
     reference: int = 0
+
+
+def uncut(protocol: str, header: str) -> dict[Alphabet, int]:
+    """Octets up to which a text is one piece, whatever its characters; see `pieces`."""
+    most = sys.maxsize if header == "payload" else 0
+    return {
+        alphabet: max(most, limits.single if limits.characters > limits.single else 0)
+        for (name, alphabet), limits in LIMITS.items()
+        if name == protocol
+    }
 
 
 def with_signature(text: str, signature: str | None) -> str:

@@ -26,7 +26,7 @@ def in_doubt() -> tuple[Message, Part]:
     message = Message(job, 0, TO, "mobile", 1)
     message.account = ACCOUNT
     part = Part(1)
-    message.parts = [part]
+    message.parts = (part,)
     return message, part
 
 
@@ -91,7 +91,7 @@ def member(number: int) -> tuple[Message, Part]:
     job = Job(number, JobFields(id=f"j{number}", to=(TO,), text="t"), NOON, NOON, ("j", 0, 0), 1)
     message = Message(job, 0, TO, "mobile", 1)
     message.account = ACCOUNT
-    message.parts = [Part(1)]
+    message.parts = (Part(1),)
     return message, message.parts[0]
 
 

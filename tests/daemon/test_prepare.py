@@ -10,9 +10,8 @@ import pytest
 from daemon.config import Account
 from daemon.jobs import Job as Fields
 from daemon.model import Job, Message, PartState
-from daemon.prepare import Refusal, fits, prepare
+from daemon.prepare import Preparing, Refusal, fits
 from protocols.part import Coding
-from protocols.text.references import References
 
 from .config.sample import examined
 
@@ -28,7 +27,7 @@ def message(text: str = "hello", **fields: object) -> Message:
 
 
 def prepared(m: Message, account: Account) -> list[bytes]:
-    prepare(m, "mobile", account, References(7))
+    Preparing("mobile", account).prepare(m)
     return [part.wire.content for part in m.parts if part.wire is not None]
 
 
@@ -85,7 +84,7 @@ def test_a_text_that_the_accounts_alphabet_lacks_is_refused(account: Account) ->
 def test_what_was_written_keeps_its_parts_and_its_reference(account: Account) -> None:
     m = message("字" * 130)
     prepared(m, account)
-    before, parts = m.reference, list(m.parts)
+    before, parts = m.reference, m.parts
     m.submitted = 1.0
     m.parts[0].state = PartState.ANSWERED
     for part in m.parts:
@@ -102,7 +101,7 @@ def test_what_was_never_written_is_cut_anew_for_the_account_that_takes_it(
     m = message("字" * 130)
     prepared(m, account)
     other = msgspec.structs.replace(account, protocol="smpp", long="payload")
-    prepare(m, "other", other, References(7))
+    Preparing("other", other).prepare(m)
     assert m.account == "other"
     assert len(m.parts) == 1
 
@@ -113,4 +112,4 @@ def test_a_written_message_that_would_be_cut_otherwise_now_is_refused(account: A
     m.submitted = 1.0
     other = msgspec.structs.replace(account, protocol="smpp", long="payload")
     with pytest.raises(Refusal, match="1 parts now, 2 before"):
-        prepare(m, "mobile", other, References(7))
+        Preparing("mobile", other).prepare(m)

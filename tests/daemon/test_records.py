@@ -113,7 +113,7 @@ def test_carrier_ids_are_spelled_as_their_protocol_has_them(
 ) -> None:
     m = message()
     m.account = account
-    m.parts = [Part(1), Part(2)]
+    m.parts = (Part(1), Part(2))
     m.parts[1].carrier_ids = (b"\0" * len(carrier_id), carrier_id)
     assert told(m)["carrier_ids"] == [shown]
 
@@ -153,7 +153,7 @@ def test_records_that_follow_each_other_are_those_that_each_would_have_alone(
             m.account = "c"
             for field, value in course.items():
                 setattr(m, field, value)
-            m.parts = [Part(1)]
+            m.parts = (Part(1),)
             m.parts[0].carrier_ids = (carrier_id,)
             assert records.report(m) == Records(SHANGHAI, PROTOCOLS).report(m)
             alone = told(m)
@@ -172,7 +172,7 @@ def test_a_record_has_the_fields_of_its_shape(
     for at, (course, account, parts) in enumerate(said):
         m = message(tenant=f'"t{at}', meta=b'{"a":",\\"state\\":"}' if at % 2 else None)
         m.job.produced += at
-        m.account, m.parts = account, [Part(1 + number) for number in range(parts)]
+        m.account, m.parts = account, tuple([Part(1 + number) for number in range(parts)])
         for part in m.parts:
             part.carrier_ids = (shared,)
         for field, value in course.items():

@@ -73,7 +73,7 @@ class Desk:
         )
         m = Message(job, 0, "13912345678", "mobile", Lane.NORMAL)
         m.account = "acc"
-        m.parts = [Part(number) for number in range(1, parts + 1)]
+        m.parts = tuple([Part(number) for number in range(1, parts + 1)])
         return m
 
     def write(self, m: Message, part: int = 1, at: float = RECEIVED, node: str = "n1") -> Write:
@@ -418,7 +418,7 @@ def test_a_refusal_is_an_answer_and_has_its_time() -> None:
 
 def test_a_message_that_nothing_happened_to_is_kept_as_any_other_is() -> None:
     m = Desk().message()
-    m.parts.clear()
+    m.parts = ()
     m.carrier = "mobile"
     waits = pack_life(m)
     m.state = State.HELD

@@ -186,7 +186,7 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     ),
     breaks(
         "6.2 they have the same reference",
-        Edit("daemon.prepare:prepare", "if not m.written:", "if True:"),
+        Edit("daemon.prepare:Preparing._cut", "if m.submitted is None:", "if True:"),
         by=f"{ENGINE}test_hold.py::test_after_a_restart_the_same_parts_go_once_more",
     ),
     breaks(

@@ -80,14 +80,11 @@ class Rows:
         part = Part(1)
         part.state, part.attempt, part.carrier_ids = PartState.ANSWERED, 1, (_KEY,)
         m.parts = (part,)
-        m.steps = [
-            Step(at, "written", 1, 1, NODE),
-            Step(at, "answered", 1, 1, NODE, "0"),
-        ]
+        m.steps = (Step(at, "written", 1, 1, NODE), Step(at, "answered", 1, 1, NODE, "0"))
         if self.final:
             part.state, part.code = PartState.DELIVERED, "DELIVRD"
             m.code, m.cause, m.stage, m.reported = "DELIVRD", "delivered", "report", at
-            m.steps.append(Step(at, "delivered", 1, 1, NODE, "DELIVRD"))
+            m.steps += (Step(at, "delivered", 1, 1, NODE, "DELIVRD"),)
         return pack_life(m)
 
     def job(self, seq: int, at: float) -> JobValues:

@@ -282,7 +282,7 @@ class Message:
         self.code: str | None = None
         self.cause: str | None = None
         self.stage: str | None = None
-        self.steps: list[Step] = []
+        self.steps: tuple[Step, ...] = ()
 
     @property
     def index(self) -> int:
@@ -405,4 +405,4 @@ def unpack_life(m: Message, life: bytes) -> None:
         part.doubts, part.tries, part.failed_ids = counts[0], counts[1], tuple(counts[2])
         found.append(part)
     m.parts = tuple(found)
-    m.steps = [Step(*step) for step in steps]
+    m.steps = tuple([Step(*step) for step in steps])

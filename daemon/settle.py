@@ -34,7 +34,7 @@ from .model import (
 from .records import Records
 from .steps import Step
 from .tally import Tally
-from .verdict import MOST_STEPS, AccountTerms, Verdict, said_yes
+from .verdict import AccountTerms, Verdict, followed, said_yes
 
 FATE_DELIVERED, INTERMEDIATE = Fate.DELIVERED, Fate.INTERMEDIATE
 REFUSALS = frozenset({PartState.REFUSED, PartState.FAILED})
@@ -103,6 +103,8 @@ class Settle(Verdict):
         """These went out together; returns the messages of which nothing had before."""
         fresh: list[Message] = []
         step = Step(wall, "written", 0)
+        before: tuple[Step, ...] | None = None
+        after: tuple[Step, ...] = ()
         for write in writes:
             part, m, attempt = write.part, write.message, write.attempt
             part.state = WRITTEN
@@ -118,8 +120,11 @@ class Settle(Verdict):
                 fresh.append(m)
             if step.part != part.number or step.attempt != attempt:
                 step = Step(wall, "written", part.number, attempt, node)
-            if len(m.steps) < MOST_STEPS:
-                m.steps.append(step)
+                before = None
+            steps = m.steps
+            if steps is not before:
+                before, after = steps, followed(steps, step)
+            m.steps = after
         return fresh
 
     def accepted(self, write: Write, carrier_id: bytes, wall: float, c: Changes) -> None:

@@ -31,7 +31,7 @@ from .model import (
 from .numbers.normalise import folded
 from .settle import Settle
 from .steps import Step
-from .verdict import MOST_STEPS, said_yes
+from .verdict import followed, said_yes
 
 SAYS_DELIVERED: Final = Fate.DELIVERED
 Answered = tuple[Write, bytes]
@@ -87,6 +87,8 @@ class Usual:
         others: list[Answered] = []
         taken: list[Message] = []
         step = Step(at, "answered", 1, 0, "", code)
+        before: tuple[Step, ...] | None = None
+        after: tuple[Step, ...] = ()
         for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
             m, part, place = write.message, write.part, write.place
             if not (
@@ -118,8 +120,11 @@ class Usual:
             m.wake = wake
             if step.attempt != write.attempt or step.node != write.node:
                 step = Step(at, "answered", 1, write.attempt, write.node, code)
-            if len(m.steps) < MOST_STEPS:
-                m.steps.append(step)
+                before = None
+            steps = m.steps
+            if steps is not before:
+                before, after = steps, followed(steps, step)
+            m.steps = after
             if place is None:
                 rows.append((account, key, m.mid, 1))
                 places[key] = write
@@ -152,6 +157,8 @@ class Usual:
         receipts: list[Any] = []
         left: set[int] = set()  # what the others are about: the rest of that goes with them
         step = Step(at, "reported", 1, 1, "", "")
+        before: tuple[Step, ...] | None = None
+        after: tuple[Step, ...] = ()
         for event in events:
             to, keys = event.to, event.keys
             member: Listed | None = None
@@ -202,8 +209,11 @@ class Usual:
             m.wake = None
             if step.node != m.node or step.code != event.code:
                 step = Step(at, "reported", 1, 1, m.node, event.code)
-            if len(m.steps) < MOST_STEPS:
-                m.steps.append(step)
+                before = None
+            steps = m.steps
+            if steps is not before:
+                before, after = steps, followed(steps, step)
+            m.steps = after
             ended.append(m)
             receipts.append(event.receipt)
         if ended:

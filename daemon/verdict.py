@@ -37,6 +37,13 @@ MOST_STEPS: Final = 64
 """Of one message: a gateway that throttles for days does not grow it."""
 
 
+def followed(steps: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
+    """With one more, unless there are too many.  What happened to several messages alike is one
+    tuple for all of them: made once, kept once.
+    """
+    return (*steps, step) if len(steps) < MOST_STEPS else steps
+
+
 class AccountTerms(Protocol):
     """What settling needs to know of an account."""
 
@@ -184,7 +191,7 @@ class Verdict:
 
     def _step(self, m: Message, step: Step) -> None:
         if len(m.steps) < MOST_STEPS or m.state in FINAL:
-            m.steps.append(step)
+            m.steps = (*m.steps, step)
 
     def _protocol(self, m: Message) -> str:
         """Empty for an account that is not configured any more: its messages still end."""

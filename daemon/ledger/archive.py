@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from daemon.ledger import files, keys, purge
+from daemon.ledger import files, keys, purge, runs
 from daemon.ledger.errors import explain
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
@@ -138,7 +138,11 @@ class Archiver:
 
     async def _raise_keys(self) -> None:
         """In the ledger, once there are enough; in slices, as all that the writer does."""
-        if await self._call(keys.count, self._db, keys.NEWER, keys.END) >= keys.NEWER_KEYS:
+        if await self._call(runs.count, self._db) >= runs.MOST_RUNS:
+            for number in range(runs.SLICES):
+                await self._ledger.run(partial(runs.rise, number))
+        # Of before schema 4: nothing is added there since.
+        if await self._call(keys.count, self._db, keys.NEWER, keys.END):
             for number in range(keys.SLICES):
                 await self._ledger.run(partial(keys.rise, number))
 

@@ -14,6 +14,20 @@ create table fresh (
     rows blob not null                  -- their columns but for `changed`, MessagePack
 ) strict;
 
+-- Keys of the last commits, a row each: see runs.py for what is in these octets.
+create table gathered (
+    n integer primary key,
+    hashes blob not null,
+    refs blob not null
+) strict;
+
+-- Keys by run and the first octet of their hash.
+create table run (
+    n integer primary key,              -- the run's number << 8 | that octet
+    hashes blob not null,
+    refs blob not null
+) strict;
+
 create table claim (
     id integer primary key,
     at real not null,

@@ -7,12 +7,14 @@ one was certainly never used the sieve says.  Only what is left is looked up on 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
+
+import orjson
 
 from daemon.ledger import reader
 from daemon.ledger.reader import Position, Slice
-from daemon.ledger.rows import JobRow, JobValues, Known
+from daemon.ledger.rows import INDEX_BITS, JobRow, JobValues, Known, is_job
 from daemon.ledger.sieve import Sieve
 
 Lately = dict[str, tuple[int, bytes, float]]
@@ -87,13 +89,13 @@ class Ids:
         return known
 
 
-def lately(db: sqlite3.Connection, state_dir: Path) -> Lately:
-    """Of jobs whose keys are in `recent`; where few come, some of those are archived."""
-    refs = "select ref >> 10 as seq from recent where ref & 1023 = 1023"
-    sql = f"select id, seq, digest, received from job where seq in ({refs})"  # noqa: S608
-    rows = db.execute(sql).fetchall()
-    sql = f"select seq from ({refs}) where seq not in (select seq from job)"  # noqa: S608
-    archived = {seq for (seq,) in db.execute(sql)}
+def lately(db: sqlite3.Connection, state_dir: Path, refs: Iterable[int]) -> Lately:
+    """Of the jobs among `refs`, whose keys have gathered; where few come, some are archived."""
+    seqs = {ref >> INDEX_BITS for ref in refs if is_job(ref)}
+    which = (orjson.dumps(list(seqs)).decode(),)
+    sql = "select id, seq, digest, received from job where seq in (select value from json_each(?))"
+    rows = db.execute(sql, which).fetchall()
+    archived = seqs.difference([row[1] for row in rows])
     for row in reader.archived(state_dir, archived):
         rows.append((row.id, row.seq, row.digest, row.received))
     rows.sort(key=lambda row: row[1])

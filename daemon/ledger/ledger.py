@@ -23,9 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from daemon.ledger import files, ids, start
+from daemon.ledger import files, ids, runs, start
 from daemon.ledger.errors import LedgerError, explain
-from daemon.ledger.keys import RECENT_ROWS, STEPS
+from daemon.ledger.keys import RECENT_ROWS
 from daemon.ledger.reader import Reader
 from daemon.ledger.rows import (
     Entries,
@@ -36,6 +36,7 @@ from daemon.ledger.rows import (
     Queued,
     Waiting,
 )
+from daemon.ledger.runs import STEPS
 from daemon.ledger.writer import Batch, Writer, decode_events
 
 T = TypeVar("T")
@@ -128,17 +129,18 @@ class Ledger:
                 # little left, start the log over, and bound it if the others do not get through.
                 self._db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
                 self._db.execute(f"pragma journal_size_limit = {LOG_PAGES * 4096}")
-                lately = ids.lately(self._db, state_dir)
-                self._recent_rows = start.one(self._db, "select count(*) from recent")
-                self._outbox_number = start.one(self._db, "select coalesce(max(n), 0) from outbox")
                 self._writer = Writer(self._db)
+                refs = runs.gathered(self._db)
+                self._recent_rows = len(refs)
+                lately = ids.lately(self._db, state_dir, refs)
+                self._outbox_number = start.one(self._db, "select coalesce(max(n), 0) from outbox")
             except sqlite3.Error as exc:
                 raise explain(exc, self.path) from exc
             undo.pop_all()
         self._steps = 0
-        """Of the move of `recent` that is under way; 0 when none is."""
+        """Of the run of keys that is being written; 0 when none is."""
         self._gathering = Batch()
-        self._reader = Reader(self._read_db, state_dir, self._writer.recent)
+        self._reader = Reader(self._read_db, state_dir, self._writer.runs.gathered)
         self._write_thread = ThreadPoolExecutor(1, "ledger-writer")
         self._read_thread = ThreadPoolExecutor(1, "ledger-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, "ledger-checkpoint")

@@ -50,6 +50,14 @@ STEPS = (
         ledger="create table fresh"
         " (first integer primary key, changed integer not null, rows blob not null) strict;",
     ),
+    Step(
+        4,
+        "keys gather in octets, and move over in runs",
+        ledger="create table gathered"
+        " (n integer primary key, hashes blob not null, refs blob not null) strict;"
+        " create table run"
+        " (n integer primary key, hashes blob not null, refs blob not null) strict;",
+    ),
 )
 VERSION = STEPS[-1].to
 """The schema of this version, in `pragma user_version`."""

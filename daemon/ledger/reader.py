@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
-from daemon.ledger import files, fresh
-from daemon.ledger.keys import END, NEWER, Recent, everywhere
+from daemon.ledger import files, fresh, runs
+from daemon.ledger.keys import END, NEWER, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
     WAITING_STATES,
@@ -27,14 +27,19 @@ from daemon.ledger.rows import (
     hash_job,
     is_job,
 )
+from daemon.ledger.runs import Gathered
 from daemon.ledger.statement import fetch, real
 
 SLICE_KEYS = 10_000
 """So many keys are looked at in one reading: some 2 ms that another lookup may have to wait."""
 
+SLICE_ROWS = 40
+"""As many keys in runs."""
+
 Position = tuple[int, str]
-"""Where a slice of used ids begins: below a hash in `lookup`; then, behind an id in `used`."""
-FIRST: Final = (END, "")
+"""Where a slice of used ids begins: END above a row of a run, which it is below; below a hash in
+`lookup`; then, behind an id in `used`."""
+FIRST: Final = (1 << 62, "")
 Slice = tuple[list[int], Position | None]
 """Hashes of ids, and where to go on."""
 DROPPED = "dropped_until"
@@ -102,15 +107,19 @@ def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
 
 
 def refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
-    """What these hashes lead to, `recent` left out; some of it wrongly, a hash has 32 bits."""
+    """What these hashes lead to, but for what gathers; some of it wrongly, a hash has 32 bits."""
+    which = list(hashes)
+    found = runs.refs(db, which) if runs.there(db) else set()
     sql = "select json_group_array(ref) from lookup where hash in (select value from json_each(?))"
-    return set(orjson.loads(db.execute(sql, (everywhere(hashes),)).fetchone()[0]))
+    return found.union(orjson.loads(db.execute(sql, (everywhere(which),)).fetchone()[0]))
 
 
 def recent_refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
-    """As `refs`, for those in `recent` alone; reads all of it."""
+    """As `refs`, for what gathers alone; reads all of it."""
+    which = list(hashes)
+    found = runs.gathered_refs(db, which) if runs.there(db) else set()
     sql = "select json_group_array(ref) from recent where hash in (select value from json_each(?))"
-    return set(orjson.loads(db.execute(sql, (_json(hashes),)).fetchone()[0]))
+    return found.union(orjson.loads(db.execute(sql, (_json(which),)).fetchone()[0]))
 
 
 def carrier_ids(db: sqlite3.Connection, mids: Iterable[int]) -> list[tuple[str, bytes, int, int]]:
@@ -146,12 +155,12 @@ def _json(values: Iterable[object]) -> str:
 class Reader:
     """The lookups of `Ledger`; each runs as one read transaction, in the reader's thread."""
 
-    __slots__ = ("_db", "_recent", "_state_dir")
+    __slots__ = ("_db", "_gathered", "_state_dir")
 
-    def __init__(self, db: sqlite3.Connection, state_dir: Path, recent: Recent) -> None:
+    def __init__(self, db: sqlite3.Connection, state_dir: Path, gathered: Gathered) -> None:
         self._db = db
         self._state_dir = state_dir
-        self._recent = recent
+        self._gathered = gathered
 
     def known(
         self,
@@ -193,12 +202,14 @@ class Reader:
         return known
 
     def used_ids(self, position: Position) -> Slice:
-        """Hashes of job ids that were used, `recent` left out: a slice of them, the last first.
+        """Hashes of job ids that were used, but for what gathers: a slice of them, the last first.
 
-        Keys move from the newer ones down to the old ones, and from `recent` to either: so those of
-        which `recent` has none are all in one slice or another, whatever moves meanwhile.
+        Keys move from runs to `lookup`, and there from the newer ones down to the old ones: so all
+        that are in a run or there now are in one slice or another, whatever moves meanwhile.
         """
         high, after = position
+        if high > END:
+            return self._used_in_runs(high)
         if high < 0:
             rest = "from used where id > ? order by id limit ?"
             ids = [job_id for (job_id,) in fetch(self._db, "id", rest, (after, SLICE_KEYS))]
@@ -214,10 +225,18 @@ class Reader:
             self._db.execute("commit")
         return [hash_ for (hash_,) in found], (low, "")
 
+    def _used_in_runs(self, high: int) -> Slice:
+        rows = runs.slices(self._db, high - END, SLICE_ROWS)
+        found = [
+            hash_
+            for _, hashes, refs in rows
+            for hash_, ref in zip(hashes, refs, strict=True)
+            if is_job(ref)
+        ]
+        return found, (END + rows[-1][0] if rows else END, "")
+
     def _job_refs(self, ids: Sequence[str]) -> list[int]:
-        rest = "from lookup where hash in (select value from json_each(?)) and ref & 1023 = 1023"
-        hashes = everywhere(map(hash_job, ids))
-        return [ref for (ref,) in fetch(self._db, "ref", rest, (hashes,))]
+        return [ref for ref in refs(self._db, map(hash_job, ids)) if is_job(ref)]
 
     def _unfinished(self, seqs: set[int]) -> set[int]:
         rest = (
@@ -239,7 +258,7 @@ class Reader:
     ) -> dict[tuple[str, bytes], list[tuple[int, int]]]:
         found: dict[tuple[str, bytes], list[tuple[int, int]]] = {}
         hashes = {hash_carrier_id(key) for _, key in wanted}
-        mids = self._recent.refs(hashes)  # before the reading begins, see there
+        mids = self._gathered.refs(hashes)  # before the reading begins, see there
         self._db.execute("begin")
         try:
             mids |= refs(self._db, hashes)

@@ -1,6 +1,6 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
--- Version 3, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
--- in the ledger.
+-- Version 4, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
+-- in the ledger, 3 no runs there.
 
 create table job (
     seq integer primary key,            -- in the order of taking
@@ -37,8 +37,9 @@ create table carrier_id (
 ) strict, without rowid;
 
 -- What a job id, a number and a carrier id lead to, by their CRC-32 (rows.py); whoever looks verifies.
--- ref is a message's mid, or seq << 10 | 1023 for a job.  Keys gather in `recent` and move over
--- sorted, thousands at a time; the newer ones stand behind the others, with 2^32 added (keys.py).
+-- ref is a message's mid, or seq << 10 | 1023 for a job.  In archives keys gather in `recent` and
+-- move over sorted, thousands at a time; the newer ones stand behind the others, with 2^32 added
+-- (keys.py).  In the ledger they come from runs, a million at a time (runs.py).
 create table lookup (
     hash integer not null,
     ref integer not null,

@@ -52,7 +52,8 @@ class Volume:
         self._enough = FEW_ROWS if over else keys.RECENT_ROWS
         self._db = db
         self._recent = Bulk("insert into archive.recent", 2)
-        self._upward: keys.Upward | None = None
+        self._newer: int | None = None
+        """How many newer keys there are at most; None: not counted yet."""
 
     def copy(self, seqs: Sequence[int]) -> None:
         """These jobs with all that belongs to them: the rows within SQLite, the keys through here.
@@ -88,16 +89,16 @@ class Volume:
         db = self._db
         if db.execute(_RECENT).fetchone()[0] < self._enough:
             return
-        if self._upward is None:
-            self._upward = keys.Upward(db, "archive", few=False)
+        if self._newer is None:
+            self._newer = keys.count(db, keys.NEWER, keys.END, "archive")
         with _transaction(db):
-            self._upward.move()
-        if self._upward.newer < keys.NEWER_KEYS:
+            self._newer += keys.gather(db, "archive")
+        if self._newer < keys.NEWER_KEYS:
             return
         for number in range(keys.SLICES):
             with _transaction(db):
                 keys.rise(number, db, "archive")
-        self._upward.newer = 0
+        self._newer = 0
 
 
 @contextmanager

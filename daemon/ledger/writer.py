@@ -16,7 +16,7 @@ whole life (five rows, three keys, two events) takes 16 to 18 µs over all threa
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from zlib import crc32
@@ -24,7 +24,6 @@ from zlib import crc32
 import msgspec
 
 from daemon.ledger.fresh import Fresh
-from daemon.ledger.keys import Recent, Upward
 from daemon.ledger.rows import (
     INDEX_BITS,
     JOB_INDEX,
@@ -32,6 +31,7 @@ from daemon.ledger.rows import (
     JobValues,
     MessageValues,
 )
+from daemon.ledger.runs import Runs
 from daemon.ledger.statement import Bulk
 
 _encode_events = msgspec.msgpack.Encoder().encode
@@ -54,7 +54,7 @@ class Batch:
     """Of the outbox row, when there are events."""
     told: int | None = None
     begins: bool = False
-    """Whether what is in `recent` with this batch begins to move to `lookup`."""
+    """Whether the keys that have gathered with this batch begin to move into a run."""
     steps: int = 0
     """So many steps of that move are taken."""
     settled: bool = False
@@ -80,10 +80,7 @@ class Batch:
 
 
 class Writer:
-    """Writes batches; used by one thread at a time.
-
-    `recent` has the carrier ids of the table of that name; for the rest of it nobody asks there.
-    """
+    """Writes batches; used by one thread at a time."""
 
     __slots__ = (
         "_carrier_ids",
@@ -93,21 +90,15 @@ class Writer:
         "_jobs",
         "_keeps",
         "_messages",
-        "_recent",
         "_unclaims",
-        "_upward",
         "fresh",
-        "recent",
+        "runs",
     )
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._upward = Upward(db)
         self.fresh = Fresh(db)
-        self.recent = Recent()
-        self.recent.add(
-            db.execute("select hash, ref from recent where ref & 1023 <> 1023").fetchall()
-        )
+        self.runs = Runs(db)
         self._jobs = Bulk("insert or replace into job", 9)
         # The number of a message never changes.  The rest does, and every index named here costs.
         self._messages = Bulk(
@@ -120,7 +111,6 @@ class Writer:
             shared="column",
         )
         self._carrier_ids = Bulk("insert or replace into carrier_id (account, key, mid, part)", 4)
-        self._recent = Bulk("insert into recent", 2)
         self._claims = Bulk("insert or replace into claim", 3)
         self._unclaims = Bulk("delete from claim where id in (", 1, ")")
         self._keeps = Bulk("insert or replace into keep", 4)
@@ -142,7 +132,7 @@ class Writer:
                     db.execute("rollback")
                 raise
             if batch.settled:
-                self.recent.moved()
+                self.runs.gathered.moved()
         return perf_counter() - began
 
     def settle(self) -> None:
@@ -164,14 +154,11 @@ class Writer:
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
         if batch.jobs or batch.carrier_ids:
-            found, carrier_ids = keys(batch.jobs, arrived, batch.carrier_ids)
-            self._recent.run(db, found + carrier_ids)
-            self.recent.add(carrier_ids)
+            self.runs.add(*keys(batch.jobs, arrived, batch.carrier_ids))
         if batch.begins:
-            self._upward.begin()
-            self.recent.begin()
+            self.runs.begin()
         for _ in range(batch.steps):
-            self._upward.step()
+            self.runs.step()
         if batch.claims:
             self._unclaims.run(db, [(key,) for key, row in batch.claims.items() if row is None])
             self._claims.run(db, [row for row in batch.claims.values() if row is not None])
@@ -197,14 +184,18 @@ class Writer:
 
 def keys(
     jobs: Sequence[JobValues],
-    arrived: Iterable[MessageValues],
+    arrived: Sequence[MessageValues],
     carrier_ids: Sequence[tuple[str, bytes, int, int]],
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """What `recent` gets for these rows: of jobs and numbers, and of carrier ids.
+) -> tuple[list[int], list[int]]:
+    """The hashes of these rows, and what they lead to.
 
     A message's number comes only once, with its job: `arrived` are those messages.
     """
     # As `hash_job` and its like, without a call for each.
-    found = [(crc32(job[1].encode(), 1), job[0] << INDEX_BITS | JOB_INDEX) for job in jobs]
-    found += [(crc32(row[1].encode(), 2), row[0]) for row in arrived]
-    return found, [(crc32(row[1], 3), row[2]) for row in carrier_ids]
+    hashes = [crc32(job[1].encode(), 1) for job in jobs]
+    hashes += [crc32(row[1].encode(), 2) for row in arrived]
+    hashes += [crc32(row[1], 3) for row in carrier_ids]
+    refs = [job[0] << INDEX_BITS | JOB_INDEX for job in jobs]
+    refs += [row[0] for row in arrived]
+    refs += [row[2] for row in carrier_ids]
+    return hashes, refs

@@ -356,7 +356,7 @@ def test_rows_that_no_index_leads_to_are_found(
 ) -> None:
     """A ledger that was damaged before it was copied has the right digest."""
     with closing(sqlite3.connect(place.state / files.LEDGER)) as db:
-        db.execute("delete from recent")
+        db.execute("delete from gathered")
         db.commit()
     path = take(place.config, place.backups).path
     with pytest.raises(BackupError, match="cannot be traced by"):

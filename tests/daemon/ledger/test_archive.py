@@ -19,6 +19,7 @@ from daemon.ledger import (
     Period,
     files,
     purge,
+    runs,
 )
 from daemon.ledger import archive as archive_module
 from daemon.ledger.files import LEDGER, archives
@@ -296,10 +297,15 @@ async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
     monkeypatch.setattr(purge, "PASS_ROWS", 7)
     seqs = range(1, 51)
     await kept(ledger, taken([*seqs, 99]), delivered(seqs))
-    with sqlite3.connect(state_dir / LEDGER) as outside:
-        outside.executescript("insert or ignore into lookup select hash, ref from recent")
-        outside.executescript("delete from recent")
-    outside.close()
+
+    def raise_keys(db: sqlite3.Connection) -> None:
+        ledger._writer.runs.begin()
+        for _ in range(runs.STEPS):
+            ledger._writer.runs.step()
+        for each in range(runs.SLICES):
+            runs.rise(each, db)
+
+    await ledger.run(raise_keys)
     clock.now += 2 * HOUR
     assert await archiver.sweep(clock.now) == 50
     assert rows(state_dir / LEDGER, "lookup") == 50 + 2

@@ -6,12 +6,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, volume
+from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, runs, volume
 from daemon.ledger import ledger as ledger_module
 from daemon.ledger.files import LEDGER
 from tests.daemon.ledger.content import (
@@ -37,10 +38,23 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (keys, ledger_module):
         monkeypatch.setattr(module, "RECENT_ROWS", 60)
     monkeypatch.setattr(keys, "NEWER_KEYS", 150)
+    monkeypatch.setattr(runs, "MOST_RUNS", 3)
     monkeypatch.setattr(volume, "FEW_ROWS", 20)
 
 
 def levels(path: Path) -> tuple[int, int, int]:
+    """Keys that are gathered, in runs and in the table."""
+    with closing(sqlite3.connect(path)) as db:
+        asked = (
+            "select coalesce(sum(length(hashes)), 0) / 4 from gathered",
+            "select coalesce(sum(length(hashes)), 0) / 4 from run",
+            "select count(*) from lookup",
+        )
+        gathered, in_runs, old = (db.execute(sql).fetchone()[0] for sql in asked)
+        return gathered, in_runs, old
+
+
+def levels_of_archive(path: Path) -> tuple[int, int, int]:
     """Keys that are recent, newer and old."""
     with closing(sqlite3.connect(path)) as db:
         asked = (
@@ -75,12 +89,14 @@ async def test_every_key_is_found_while_it_moves_up(ledger: Ledger, state_dir: P
     seen = set()
     for seq in range(1, 161):
         await kept(ledger, taken([seq]), delivered([seq]))
-        recent, newer, old = levels(state_dir / LEDGER)
-        seen.add((recent > 60, newer > 0, old > 0))
+        gathered, in_runs, old = levels(state_dir / LEDGER)
+        seen.add((gathered > 60, in_runs > 0))
+        assert old == 0
         if seq % 5 == 0:
             assert await all_found(ledger, range(1, seq + 1))
-    # Moves were under way, to the old ones first and then to the newer.
-    assert {(True, False, True), (False, True, True)} <= seen
+            assert traced(state_dir, range(max(1, seq - 40), seq + 1))
+    # Some were both gathered and in a run, and some had been moved.
+    assert {(True, True), (False, True)} <= seen
     assert traced(state_dir, range(1, 161))
 
 
@@ -90,7 +106,7 @@ async def test_no_commit_moves_more_than_a_slice(ledger: Ledger, state_dir: Path
     for seq in range(1, 161):
         await kept(ledger, taken([seq]), delivered([seq]))
         after = levels(state_dir / LEDGER)
-        most = max(most, sum(after[1:]) - sum(before[1:]))
+        most = max(most, after[1] - before[1], before[0] - after[0])
         before = after
     assert 0 < most < 40
 
@@ -116,8 +132,8 @@ async def test_a_move_that_a_crash_cut_off_begins_again(
     while cut is None:
         seq += 1
         await kept(ledger, taken([seq]), delivered([seq]))
-        recent, newer, old = levels(state_dir / LEDGER)
-        if recent > 60 and newer + old > 20:
+        gathered, in_runs, _ = levels(state_dir / LEDGER)
+        if gathered > 60 and in_runs > 20:
             cut = tmp_path / "cut"
             shutil.copytree(state_dir, cut)  # as the disk is at that moment, log and all
     await ledger.close()
@@ -129,7 +145,7 @@ async def test_a_move_that_a_crash_cut_off_begins_again(
     await again.close()
 
 
-async def test_archiving_moves_the_newer_keys_to_the_old_ones(
+async def test_archiving_moves_many_runs_to_the_table(
     ledger: Ledger, state_dir: Path, clock: Clock
 ) -> None:
     for seq in range(1, 241):
@@ -137,11 +153,55 @@ async def test_archiving_moves_the_newer_keys_to_the_old_ones(
     assert levels(state_dir / LEDGER)[1] >= 150
     archiver = Archiver(ledger, zone=SHANGHAI, archive_after=HOUR)
     await archiver.sweep(NOON)  # nothing is old enough to be archived
-    _, newer, old = levels(state_dir / LEDGER)
-    assert (newer, old > 300) == (0, True)
+    _, in_runs, old = levels(state_dir / LEDGER)
+    assert (in_runs, old > 300) == (0, True)
     assert await all_found(ledger, range(1, 241))
     assert traced(state_dir, range(1, 241))
+    for seq in range(241, 271):
+        await kept(ledger, taken([seq]), delivered([seq]))
+    assert levels(state_dir / LEDGER)[1] > 0
+    assert await all_found(ledger, range(1, 271)), "in the table, in a run and gathered"
+    await archiver.sweep(NOON)
+    assert levels(state_dir / LEDGER)[1] > 0, "one run is not worth it"
     await archiver.close()
+
+
+async def test_keys_are_found_at_every_moment_of_their_way_to_the_table(
+    ledger: Ledger, state_dir: Path
+) -> None:
+    for seq in range(1, 81):
+        await kept(ledger, taken([seq]), delivered([seq]))
+    halves = set()
+    for slice_ in range(runs.SLICES):
+        await ledger.run(partial(runs.rise, slice_))
+        _, in_runs, old = levels(state_dir / LEDGER)
+        halves.add((in_runs > 0, old > 0))
+        if slice_ % 32 == 0:
+            assert await all_found(ledger, range(1, 81))
+            assert traced(state_dir, range(1, 81))
+    assert (True, True) in halves
+    assert levels(state_dir / LEDGER)[1] == 0
+
+
+async def test_keys_with_one_hash_lead_to_all_of_theirs(ledger: Ledger) -> None:
+    """Also where the octets of two hashes make up a third."""
+    gathered = runs.Gathered()
+    hashes = [0x01020304, 0x01050102, 0x01020304, 0x01040105]
+    gathered.add(hashes, [10, 20, 30, 1 << 50])
+    assert gathered.refs([0x01020304]) == {10, 30}
+    assert gathered.refs([0x01040105, 7]) == {1 << 50}
+    gathered.begin()
+    gathered.add([0x01020304], [40])
+    assert gathered.refs([0x01020304]) == {10, 30, 40}
+
+    def put(db: sqlite3.Connection) -> set[int]:
+        row = (1 << 8 | 1, *gathered.moving(1))
+        db.execute("insert into run values (?, ?, ?)", row)
+        return runs.refs(db, [0x01020304])
+
+    assert await ledger.run(put) == {10, 30}
+    gathered.moved()
+    assert gathered.refs([0x01020304]) == {40}
 
 
 async def test_keys_move_up_in_archives_and_few_stay_behind_when_the_period_is_over(
@@ -153,30 +213,46 @@ async def test_keys_move_up_in_archives_and_few_stay_behind_when_the_period_is_o
         seqs = range(first, first + 40)
         await kept(ledger, taken(seqs), delivered(seqs))
         assert await archiver.sweep(NOON + 2 * HOUR) == 40
-    assert levels(month) == (0, 120, 240)
+    assert levels_of_archive(month) == (0, 120, 240)
     seqs = range(121, 132)
     await kept(ledger, taken(seqs), delivered(seqs))
     assert await archiver.sweep(NOON + 2 * HOUR) == 11
-    assert levels(month) == (33, 120, 240)
+    assert levels_of_archive(month) == (33, 120, 240)
     clock.now += 30 * 24 * HOUR
     await kept(ledger, taken([132]), delivered([132]))
     assert await archiver.sweep(clock.now + 2 * HOUR) == 1
-    assert levels(month) == (0, 0, 396)
+    assert levels_of_archive(month) == (0, 0, 396)
     assert traced(state_dir, range(1, 133))
     await archiver.close()
 
 
-async def test_files_of_the_version_before_are_taken_over(state_dir: Path, clock: Clock) -> None:
+async def test_keys_of_the_version_before_are_taken_over(state_dir: Path, clock: Clock) -> None:
+    """Recent ones, newer ones and old ones."""
     ledger = start(state_dir, clock)
     await kept(ledger, taken(range(1, 31)), delivered(range(1, 31)))
     await ledger.close()
     with closing(sqlite3.connect(state_dir / LEDGER)) as db:
-        db.executescript(
-            "insert or ignore into lookup select hash, ref from recent; delete from recent;"
-            "drop table fresh; pragma user_version = 1;"
-        )
+        found = [
+            (int.from_bytes(hashes[at : at + 4], "little"), refs[2 * at : 2 * at + 8])
+            for hashes, refs in db.execute("select hashes, refs from gathered")
+            for at in range(0, len(hashes), 4)
+        ]
+        rows = [(hash_, int.from_bytes(ref, "little")) for hash_, ref in found]
+        assert len(rows) == 90
+        db.executemany("insert into recent values (?, ?)", rows[::3])
+        db.executemany("insert into lookup values (? + 4294967296, ?)", rows[1::3])
+        db.executemany("insert into lookup values (?, ?)", rows[2::3])
+        db.executescript("drop table gathered; drop table run; pragma user_version = 3;")
+    assert traced(state_dir, range(1, 31))
     again = start(state_dir, clock)
     assert await all_found(again, range(1, 31))
+    assert levels(state_dir / LEDGER)[0] == 30
+    archiver = Archiver(again, zone=SHANGHAI, archive_after=HOUR)
+    await archiver.sweep(NOON)
+    assert await all_found(again, range(1, 31))
+    assert traced(state_dir, range(1, 31))
+    assert levels_of_archive(state_dir / LEDGER) == (0, 0, 60)
+    await archiver.close()
     await again.close()
     with closing(sqlite3.connect(state_dir / LEDGER)) as db:
         assert db.execute("pragma user_version").fetchone()[0] == files.VERSION

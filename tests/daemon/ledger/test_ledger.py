@@ -208,7 +208,7 @@ async def test_keys_are_found_after_they_were_sorted_in(ledger: Ledger, state_di
         ledger.put(delivered(seqs))
     await kept(ledger, taken([jobs + 1]))
     with sqlite3.connect(state_dir / LEDGER) as outside:
-        assert outside.execute("select count(*) from lookup").fetchone()[0] > 0
+        assert outside.execute("select count(*) from run").fetchone()[0] > 0
     outside.close()
     wanted = [f"j-{seq}" for seq in (1, 500, jobs, jobs + 1, jobs + 2)]
     assert (await ledger.known(wanted)).keys() == set(wanted[:-1])

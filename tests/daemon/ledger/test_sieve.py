@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.ledger import JobValues, Ledger, keys, reader, sieve
+from daemon.ledger import JobValues, Ledger, reader, runs, sieve
 from daemon.ledger.files import LEDGER
 from daemon.ledger.reader import Position, Slice
 from daemon.ledger.rows import hash_job
@@ -109,8 +109,8 @@ async def test_what_cannot_be_read_is_said() -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys move often, and are read a few at a time."""
     monkeypatch.setattr("daemon.ledger.ledger.RECENT_ROWS", 60)
-    monkeypatch.setattr(keys, "NEWER_KEYS", 200)
     monkeypatch.setattr(reader, "SLICE_KEYS", 7)
+    monkeypatch.setattr(reader, "SLICE_ROWS", 5)
 
 
 async def filled(ledger: Ledger) -> None:
@@ -130,8 +130,8 @@ async def test_used_ids_are_known_whatever_moves_while_the_sieve_is_filled(
     for seq in range(161, 201):
         await kept(again, taken([seq]), delivered([seq]))
         number = (seq - 161) * 7
-        for each in range(number, min(number + 7, keys.SLICES)):
-            await again.run(partial(keys.rise, each))
+        for each in range(number, min(number + 7, runs.SLICES)):
+            await again.run(partial(runs.rise, each))
     await filled(again)
     assert again._ids.sieve.doubtful(["new"]) == []
     assert (await again.known(["new", *ids(range(1, 201))])).keys() == set(ids(range(1, 201)))

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, islice
 
 import structlog
@@ -29,7 +28,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ..base import JSON, MSGPACK, BrokerError, RecordsRefused
-from .partition import partition
+from .partition import Sent, shared_out
 from .settings import KafkaSettings
 from .topics import require
 
@@ -66,7 +65,6 @@ class _Ticket:
 
 
 _Headers = list[tuple[str, bytes]]
-_Sent = tuple[str, bytes | None, bytes | None]
 
 
 def _headers(content_type: str) -> _Headers:
@@ -79,13 +77,18 @@ class _Share:
     __slots__ = ("acked", "headers", "places", "records", "ticket", "timestamp")
 
     def __init__(
-        self, ticket: _Ticket, records: Sequence[_Sent], timestamp: int, headers: _Headers
+        self,
+        ticket: _Ticket,
+        records: Sequence[Sent],
+        places: Sequence[int],
+        timestamp: int,
+        headers: _Headers,
     ) -> None:
         self.ticket = ticket
         self.records = records
+        self.places = places
         self.timestamp = timestamp
         self.headers = headers
-        self.places: list[int] = []
         self.acked = 0
 
 
@@ -102,17 +105,20 @@ class _Lane:
 
 def _fill(batch: BatchBuilder, shares: Iterable[_Share], most: int | None) -> int:
     """Put in what fits, `most` records at most; how many that were."""
-    append = batch.append
+    # Its own `append` costs as much again for each record.
+    count = batch._relative_offset = _append(batch._builder.append, shares, most)
+    return count
+
+
+def _append(append: Callable[..., object], shares: Iterable[_Share], most: int | None) -> int:
     count = 0
     for share in shares:
         records, timestamp, headers = share.records, share.timestamp, share.headers
         for place in islice(share.places, share.acked, None):
             _, key, value = records[place]
-            if append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+            if count == most or append(count, timestamp, key, value, headers) is None:
                 return count
             count += 1
-            if count == most:
-                return count
     return count
 
 
@@ -166,7 +172,7 @@ class KafkaOutlet:
 
     async def publish(
         self,
-        records: Sequence[_Sent],
+        records: Sequence[Sent],
         content_type: str | None = None,
     ) -> None:
         if not records:
@@ -176,27 +182,10 @@ class KafkaOutlet:
         said = None if content_type is None else _headers(content_type)
         ticket = _Ticket(len(records))
         timestamp = int(time.time() * 1000)
-        shares: dict[str, list[_Share | None]] = {}
-        for topic in {topic for topic, _, _ in records}:
-            shares[topic] = [None] * self._partitions(topic)
-        for place, (topic, key, _) in enumerate(records):
-            of_topic = shares[topic]
-            count = len(of_topic)
-            if count == 1:
-                number = 0
-            elif key is None:
-                number = random.randrange(count)
-            else:
-                number = partition(key, count)
-            share = of_topic[number]
-            if share is None:
-                headers = said or self._headers[topic]
-                share = of_topic[number] = _Share(ticket, records, timestamp, headers)
-            share.places.append(place)
-        for topic, of_topic in shares.items():
-            for number, share in enumerate(of_topic):
-                if share is not None:
-                    self._put(topic, number, share)
+        counts = {topic: self._partitions(topic) for topic in {topic for topic, _, _ in records}}
+        for (topic, number), places in shared_out(records, counts).items():
+            headers = said or self._headers[topic]
+            self._put(topic, number, _Share(ticket, records, places, timestamp, headers))
         await ticket.done
         if ticket.refused:
             raise RecordsRefused(ticket.refused)
@@ -231,6 +220,7 @@ class KafkaOutlet:
         # that follow.  Idempotent batches are meant to be tried for ever.
         accumulator = producer._message_accumulator
         assert hasattr(accumulator, "_batch_ttl"), "aiokafka changed: batches would expire"
+        assert {"_builder", "_relative_offset"} <= vars(producer.create_batch()).keys(), "changed"
         accumulator._batch_ttl = math.inf
         try:
             await producer.start()

@@ -16,8 +16,10 @@ time, and wakes it when `deadline()` comes:
 tag given with a request comes back in exactly one of Accepted, Rejected, Taken or Unanswered; after
 Unanswered a late answer may still follow while the connection lives.  Closed is the last event.
 
+A receipt is, for its owner to keep, the octets that answer what came with it.
+
 A protocol says how it spells these things, in `_bind`, `_probe`, `_farewell`, `_submit`,
-`_acknowledge`, `_refuse` and `_on_frame`.  The gateway's side of each conversation is the same
+`_refuse` and `_on_frame`.  The gateway's side of each conversation is the same
 machine with other words; see `gateway.py`.
 """
 
@@ -260,9 +262,6 @@ class Session:
         """Encode first, then `_expect`, then write."""
         raise NotImplementedError
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
-        raise NotImplementedError
-
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         """Answer a PDU that cannot be read, so that the peer does not send it for ever."""
         raise NotImplementedError
@@ -286,6 +285,9 @@ class Session:
         """The peer refused our login."""
         self._events.append(BindRefused(status, reason, retry))
         self._end(f"login refused: {reason}", error=True)
+
+    def _acknowledge(self, receipts: Sequence[bytes]) -> None:
+        self._out += receipts
 
     def _expect(self, sequence: Any, tag: Any, now: float) -> None:
         """A request with this sequence number is about to be written."""

@@ -180,7 +180,7 @@ class CmppGateway(GatewaySession):
     def _farewell(self, now: float) -> None:
         self._send(Command.TERMINATE, self._next_sequence())
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+    def _acknowledge(self, receipts: Sequence[bytes]) -> None:
         raise StateError("a gateway answers submits, it acknowledges nothing")
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:

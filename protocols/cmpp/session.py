@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
@@ -30,8 +29,6 @@ _REPORT_3: Final = struct.Struct("!8s7s20x32s4x")
 
 
 class CmppSession(Session):
-    """Receipts are Deliver's Sequence_Id and Msg_Id."""
-
     header = HEADER
     longest = pdus.LONGEST
 
@@ -74,19 +71,18 @@ class CmppSession(Session):
         self._expect(sequence, tag, now)
         self._out.append(pdu)
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
-        for sequence, msg_id in receipts:
-            self._answer_deliver(sequence, msg_id, 0)
-
-    def _answer_deliver(self, sequence: int, msg_id: bytes, result: int) -> None:
-        pack, size = (_DELIVER_RESP_3.pack, 24) if self._wide else (_DELIVER_RESP_2.pack, 21)
-        self._out.append(pack(size, DELIVER_RESP, sequence, msg_id, result))
-
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         # Nothing is owed to a peer that talks before the login.
         if head[1] == Command.DELIVER and self.state in TALKING:
             result = error.status or status.Result.BAD_STRUCTURE
-            self._answer_deliver(head[2], pdu[12:20], result)
+            pack, size = (_DELIVER_RESP_3.pack, 24) if self._wide else (_DELIVER_RESP_2.pack, 21)
+            self._out.append(pack(size, DELIVER_RESP, head[2], pdu[12:20], result))
+
+    def _receipt(self, pdu: bytes) -> bytes:
+        """The answer to a Deliver, with its Sequence_Id and Msg_Id, that says yes."""
+        if self._wide:
+            return b"\0\0\0\x18\x80\0\0\5" + pdu[8:20] + b"\0\0\0\0"
+        return b"\0\0\0\x15\x80\0\0\5" + pdu[8:20] + b"\0"
 
     def _send(self, command: int, sequence: int, body: bytes = b"") -> None:
         self._out.append(HEADER.pack(HEADER.size + len(body), command, sequence) + body)
@@ -97,7 +93,7 @@ class CmppSession(Session):
         if command == 0x80000004:  # SUBMIT_RESP
             self._on_answer(pdu, sequence, now)
         elif command == 0x00000005:  # DELIVER
-            self._on_deliver(pdu, sequence)
+            self._on_deliver(pdu)
         elif command == Command.ACTIVE_TEST:
             self._send(Command.ACTIVE_TEST_RESP, sequence, b"\0")
         elif command == Command.ACTIVE_TEST_RESP:
@@ -142,7 +138,7 @@ class CmppSession(Session):
             throttled = result in self._throttle_codes
             self._events.append(Rejected(tag, result, str(result), throttled))
 
-    def _on_deliver(self, pdu: bytes, sequence: int) -> None:
+    def _on_deliver(self, pdu: bytes) -> None:
         if self.state not in TALKING:
             raise self._out_of_turn(Command.DELIVER)
         at = self._content_at
@@ -151,9 +147,8 @@ class CmppSession(Session):
             # One stack writes 71 octets and says 60.
             if size == 60 and self._wide and len(pdu) == 180:
                 size = 71
-            content = pdu[at : at + size]
-            if len(content) == size and size >= 60:
-                self._on_report(pdu, sequence, content)
+            if at + size <= len(pdu) and size >= 60:
+                self._on_report(pdu, at, size)
                 return
         kind = pdus.Deliver3 if self._wide else pdus.Deliver2
         deliver = kind.decode(pdu, HEADER.size)
@@ -174,16 +169,16 @@ class CmppSession(Session):
                 content,
                 deliver.msg_fmt,
                 bool(deliver.tp_udhi),
-                (sequence, msg_id),
+                self._receipt(pdu),
                 msg_id + same,
             )
         )
 
-    def _on_report(self, pdu: bytes, sequence: int, content: bytes) -> None:
-        fields = _REPORT_3 if len(content) >= 71 else _REPORT_2
-        msg_id, stat, number = fields.unpack_from(content)
+    def _on_report(self, pdu: bytes, at: int, size: int) -> None:
+        fields = _REPORT_3 if size >= 71 else _REPORT_2
+        msg_id, stat, number = fields.unpack_from(pdu, at)
         to = number.partition(b"\0")[0].decode("latin-1").rstrip(" ")
-        receipt = (sequence, pdu[12:20])
+        receipt = self._receipt(pdu)
         if stat == b"DELIVRD":
             self._events.append(Reported((msg_id,), 1, Fate.DELIVERED, "DELIVRD", to, receipt))
             return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError, FramingError
@@ -86,10 +85,6 @@ class SgipFrames(Session):
             self._out.append(RESULT.pack(29, command | pdus.RESP, sequence, result, b""))
         else:
             self._send(command | pdus.RESP, sequence, bytes((result,)))
-
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
-        for command, sequence in receipts:
-            self._result(command, sequence, 0)
 
     def _farewell(self, now: float) -> None:
         self._send(pdus.UNBIND, self._sequences.take(now))

@@ -116,7 +116,7 @@ class SgipTeller(SgipFrames, GatewaySession):
         if tag is not None:
             self._emit(Taken(tag, result))
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+    def _acknowledge(self, receipts: Sequence[bytes]) -> None:
         raise StateError("a gateway gets no reports")
 
     def _probe(self, now: float) -> None:

@@ -20,8 +20,8 @@ FATES: Final = {0: Fate.DELIVERED, 1: Fate.INTERMEDIATE, 2: Fate.FAILED}
 def read(command: int, pdu: bytes) -> Reported | Received | UserChanged:
     """The event of one of `COMMANDS`; raises DecodeError.
 
-    A receipt is the command and the sequence to answer.  Reports are matched by time and counter
-    of our Submit: some gateways alter the node word, which is the same in all of them.
+    Reports are matched by time and counter of our Submit: some gateways alter the node word, which
+    is the same in all of them.
     """
     sequence = pdu[8:20]
     if command == pdus.REPORT:
@@ -32,7 +32,8 @@ def read(command: int, pdu: bytes) -> Reported | Received | UserChanged:
         to = number.partition(b"\0")[0].decode("latin-1").rstrip(" ")
         # A state that the specification does not have is none to wait behind.
         fate = FATES.get(state, Fate.FAILED)
-        return Reported((submit[4:],), 1, fate, str(error), to, (command, sequence))
+        receipt = b"\0\0\0\x1d\x80\0\0\5" + sequence + bytes(9)
+        return Reported((submit[4:],), 1, fate, str(error), to, receipt)
     if command == pdus.DELIVER:
         deliver = pdus.Deliver.decode(pdu, 20)
         return Received(
@@ -41,7 +42,7 @@ def read(command: int, pdu: bytes) -> Reported | Received | UserChanged:
             content=deliver.message_content,
             coding=deliver.message_coding,
             udh=deliver.tp_udhi != 0,
-            receipt=(command, sequence),
+            receipt=b"\0\0\0\x1d\x80\0\0\4" + sequence + bytes(9),
             identity=sequence,
         )
     rpt = pdus.Userrpt.decode(pdu, 20)

@@ -189,7 +189,7 @@ class SmgpGateway(GatewaySession):
     def _farewell(self, now: float) -> None:
         self._send(Request.EXIT, self._next_sequence())
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+    def _acknowledge(self, receipts: Sequence[bytes]) -> None:
         raise StateError("a gateway answers submits, it acknowledges nothing")
 
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any, Final
@@ -21,15 +20,12 @@ from .template import SubmitTemplate
 
 VERSIONS = {pdus.V3: 0x30}
 
-DELIVER_RESP: Final = int(Request.DELIVER_RESP)
 _ANSWER: Final = struct.Struct("!10sI")
 _DELIVER_RESP: Final = struct.Struct("!III10sI")
 _CONTENT_AT: Final = 81
 
 
 class SmgpSession(Session):
-    """Receipts are Deliver's SequenceID and MsgID."""
-
     header = HEADER
     longest = pdus.LONGEST
 
@@ -71,10 +67,6 @@ class SmgpSession(Session):
         self._expect(sequence, tag, now)
         self._out.append(pdu)
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
-        pack = _DELIVER_RESP.pack
-        self._out += [pack(26, DELIVER_RESP, sequence, msg_id, 0) for sequence, msg_id in receipts]
-
     def _refuse(self, head: tuple[int, ...], pdu: bytes, error: DecodeError) -> None:
         # Nothing is owed to a peer that talks before the login.
         if head[1] == Request.DELIVER and self.state in TALKING:
@@ -91,7 +83,7 @@ class SmgpSession(Session):
         if request == 0x80000002:  # SUBMIT_RESP
             self._on_answer(pdu, sequence, now)
         elif request == 0x00000003:  # DELIVER
-            self._on_deliver(pdu, sequence)
+            self._on_deliver(pdu)
         elif request == Request.ACTIVE_TEST:
             self._send(Request.ACTIVE_TEST_RESP, sequence)
         elif request == Request.ACTIVE_TEST_RESP:
@@ -130,13 +122,13 @@ class SmgpSession(Session):
             throttled = result in self._throttle_codes
             self._events.append(Rejected(tag, result, str(result), throttled))
 
-    def _on_deliver(self, pdu: bytes, sequence: int) -> None:
+    def _on_deliver(self, pdu: bytes) -> None:
         if self.state not in TALKING:
             raise self._out_of_turn(Request.DELIVER)
         if len(pdu) >= _CONTENT_AT and pdu[22] == 1:
             content = pdu[_CONTENT_AT : _CONTENT_AT + pdu[80]]
             if len(content) == pdu[80]:
-                self._on_report(pdu, sequence, content)
+                self._on_report(pdu, content)
                 return
         deliver = pdus.Deliver.decode(pdu, HEADER.size)
         content = deliver.msg_content
@@ -153,14 +145,14 @@ class SmgpSession(Session):
                 content,
                 deliver.msg_format,
                 udh,
-                (sequence, deliver.msg_id),
+                _receipt(pdu),
                 deliver.msg_id + same,
             )
         )
 
-    def _on_report(self, pdu: bytes, sequence: int, content: bytes) -> None:
+    def _on_report(self, pdu: bytes, content: bytes) -> None:
         to = pdu[38:59].partition(b"\0")[0].decode("latin-1").rstrip(" ")
-        receipt = (sequence, pdu[12:22])
+        receipt = _receipt(pdu)
         delivered = report.delivered(content)
         if delivered is not None:
             self._events.append(Reported((delivered,), 1, Fate.DELIVERED, "DELIVRD", to, receipt))
@@ -192,3 +184,8 @@ class SmgpSession(Session):
                     "login_resp: AuthenticatorServer does not verify; bound all the same", pdu
                 )
             )
+
+
+def _receipt(pdu: bytes) -> bytes:
+    """The answer to a Deliver, with its SequenceID and MsgID, that says yes."""
+    return b"\0\0\0\x1a\x80\0\0\3" + pdu[8:22] + b"\0\0\0\0"

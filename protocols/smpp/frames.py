@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-from typing import Final
-
 from ..errors import DecodeError
 from ..marks import mypyc_attr
 from ..session import TALKING, Session, State
 from . import pdus, status
 
 VERSIONS = {"3.3": 0x33, "3.4": 0x34, "5.0": 0x50}
-
-NUL_RESP: Final = struct.Struct("!IIIIB")
-"""A response whose message_id is empty."""
 
 
 def version_of(interface_version: int) -> str:

@@ -192,7 +192,7 @@ class SmppGateway(SmppFrames, GatewaySession):
         except ValueError as exc:
             raise EncodeError(f"id {said!r} is no number to be written otherwise") from exc
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
+    def _acknowledge(self, receipts: Sequence[bytes]) -> None:
         raise StateError("a message centre gets no receipts")
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:

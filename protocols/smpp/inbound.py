@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from .. import ids
 from ..errors import DecodeError
@@ -35,11 +35,8 @@ _WORDS: Final = {b"DELIVRD": ("DELIVRD", Fate.DELIVERED), b"UNDELIV": ("UNDELIV"
 _PARAMETERS: Final = pdus.OptionalParameters()
 
 
-def read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported | Received:
-    """The event of a whole deliver_sm or data_sm; raises DecodeError.
-
-    A receipt is the command and the sequence number to answer.
-    """
+def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
+    """The event of a whole deliver_sm or data_sm; raises DecodeError."""
     if command == pdus.DELIVER_SM:
         usual = _RECEIPT.match(pdu, 16)
         if usual is not None:
@@ -50,8 +47,15 @@ def read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported | 
             if known is not None and usual.end() <= end <= len(pdu):
                 keys, exact = _keys(_named(pdu, end), said, form)
                 to = source.decode("latin-1")
-                return Reported(keys, exact, known[1], known[0], to, (command, sequence))
-    return _read(command, pdu, sequence, form)
+                return Reported(keys, exact, known[1], known[0], to, _answer(command, pdu))
+    return _read(command, pdu, form)
+
+
+def _answer(command: int, pdu: bytes) -> bytes:
+    """That says yes, without a message_id."""
+    if command == pdus.DELIVER_SM:
+        return b"\0\0\0\x11\x80\0\0\5\0\0\0\0" + pdu[12:16] + b"\0"
+    return b"\0\0\0\x11\x80\0\1\3\0\0\0\0" + pdu[12:16] + b"\0"
 
 
 def _named(pdu: bytes, at: int) -> bytes:
@@ -78,7 +82,7 @@ def _cut_short(at: int) -> DecodeError:
     )
 
 
-def _read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported | Received:
+def _read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
     parameters: dict[int, bytes] = {}
     usual = _DELIVER.match(pdu, 16) if command == pdus.DELIVER_SM else None
     if usual is not None and usual.end() + usual[5][0] <= len(pdu):
@@ -99,7 +103,7 @@ def _read(command: int, pdu: bytes, sequence: int, form: ids.Form) -> Reported |
         parameters = dict(reversed(body.tlv))  # of repeated ones the first counts
         text = body.short_message if isinstance(body, pdus.SubmitSm) else b""
     text = text or parameters.get(tlvs.MESSAGE_PAYLOAD, b"")
-    receipt = (command, sequence)
+    receipt = _answer(command, pdu)
     what = esm_class & KIND
     if what in (RECEIPT, INTERMEDIATE) or tlvs.RECEIPTED_MESSAGE_ID in parameters:
         if esm_class & UDHI and text:
@@ -124,7 +128,7 @@ def _report(
     final: bool,
     form: ids.Form,
     source: str,
-    receipt: Any,
+    receipt: bytes,
 ) -> Reported:
     said = receipts.parse(text)
     state = parameters.get(tlvs.MESSAGE_STATE, b"")

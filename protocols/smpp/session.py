@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from .. import stamp
@@ -12,7 +11,7 @@ from ..part import Part
 from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status, tlvs
 from .account import SmppAccount
-from .frames import NUL_RESP, VERSIONS, SmppFrames, version_of
+from .frames import VERSIONS, SmppFrames, version_of
 
 MODES = {
     "trx": pdus.BIND_TRANSCEIVER,
@@ -120,10 +119,6 @@ class SmppSession(SmppFrames):
             found += [before, _address("destination_addr", number, self._dest_most), b"\0"]
         return b"".join(found)
 
-    def _acknowledge(self, receipts: Sequence[Any]) -> None:
-        pack = NUL_RESP.pack
-        self._out += [pack(17, command | pdus.RESP, 0, at, 0) for command, at in receipts]
-
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         _, command, result, sequence = head
         live = self.state in TALKING
@@ -141,7 +136,7 @@ class SmppSession(SmppFrames):
         elif command == pdus.SUBMIT_MULTI | pdus.RESP and live:
             self._on_list_answer(result, sequence, pdu, now)
         elif (command == pdus.DELIVER_SM or command == pdus.DATA_SM) and live:
-            self._emit(inbound.read(command, pdu, sequence, self.account.report_id))
+            self._emit(inbound.read(command, pdu, self.account.report_id))
         elif command == pdus.GENERIC_NACK:
             self._on_nack(head, pdu, now)
         elif command == MODES[self.account.mode] | pdus.RESP and self.state is State.BINDING:

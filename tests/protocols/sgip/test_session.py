@@ -289,7 +289,7 @@ def test_an_inbound_message_comes_with_its_header_flag_and_identity() -> None:
         content=b"\x05\0\x03\1\2\1TD",
         coding=8,
         udh=True,
-        receipt=(carrier.DELIVER, carrier.sequence(3)),
+        receipt=carrier.resp(carrier.DELIVER, carrier.sequence(3)),
         identity=carrier.sequence(3),
     )
 

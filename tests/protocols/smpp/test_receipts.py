@@ -105,7 +105,7 @@ def vector_text(name: str) -> bytes:
 
 
 def read(text: bytes, tlvs: bytes = b"", form: ids.Form = "auto", esm_class: int = 4) -> Reported:
-    event = inbound.read(pdus.DELIVER_SM, smsc.deliver(1, text, tlvs, esm_class=esm_class), 1, form)
+    event = inbound.read(pdus.DELIVER_SM, smsc.deliver(1, text, tlvs, esm_class=esm_class), form)
     assert isinstance(event, Reported)
     return event
 
@@ -122,7 +122,7 @@ def test_a_parameter_in_hexadecimal_beside_a_decimal_text_is_one_exact_key(
     name: str, answered: bytes
 ) -> None:
     (vector,) = [v for v in vectors.load("fixtures_smpp.json") if v["id"] == name]
-    event = inbound.read(pdus.DELIVER_SM, bytes.fromhex(vector["hex"]), 1, "auto")
+    event = inbound.read(pdus.DELIVER_SM, bytes.fromhex(vector["hex"]), "auto")
     assert isinstance(event, Reported)
     assert (event.keys[0], event.exact) == (answered, 1)
     assert event.fate is Fate.DELIVERED
@@ -166,7 +166,7 @@ def test_the_usual_receipt_and_the_others_read_the_same(
 def test_a_receipt_that_says_more_octets_than_it_has_is_read_by_its_declaration() -> None:
     pdu = smsc.deliver(1, USUAL, b"", esm_class=4)
     with pytest.raises(DecodeError, match="117 octets are left"):
-        inbound.read(pdus.DELIVER_SM, pdu[:-3], 1, "auto")
+        inbound.read(pdus.DELIVER_SM, pdu[:-3], "auto")
 
 
 def test_a_decimal_text_alone_finds_the_hexadecimal_answer() -> None:

@@ -1,26 +1,22 @@
-"""One TCP connection driving one session.
-
-Everything a loop turn wants to write goes out in one `write`, at the end of that turn.  One timer
-per connection, armed for the session's own deadline.  Nothing here is made per part but its tag.
+"""A connection of an account: how much may be claimed for it, and writing what is.
 
 Parts come to a link already claimed in the ledger; it writes them as its session's window and the
-account's pace allow, urgent ones first.
+account's pace allow, urgent ones first.  Nothing here is made per part but its tag.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from protocols.errors import EncodeError
 from protocols.events import Closed, Event
-from protocols.session import BOUND, Session, State
+from protocols.session import Session, State
 
+from .connection import Connection
 from .jobs import URGENT
 from .lists import Claimed, ListWrite, Member, wire
 from .model import WRITTEN, Message, Write
@@ -30,8 +26,6 @@ from .tally import Histogram
 from .wanted import Wanted
 from .window import Window
 
-HIGH_WATER = 256 * 1024
-"""Octets in the socket's buffer above which nothing new is written."""
 SHORTEST_PAUSE = 0.05
 """Seconds without new parts after a throttle answer; doubles while they go on, to 1.6."""
 ENOUGH = 8
@@ -54,13 +48,6 @@ class Owner(Protocol):
         """These parts go out with this turn."""
 
 
-class Tap(Protocol):
-    """Who looks on; called with what the connection reads and writes, must not block."""
-
-    def heard(self, data: bytes) -> None: ...
-    def wrote(self, data: bytes) -> None: ...
-
-
 class Places(Protocol):
     """What of an account's window is kept for what others were not told of."""
 
@@ -68,7 +55,7 @@ class Places(Protocol):
         """How many more submits may be written."""
 
 
-class Link(asyncio.Protocol):
+class Link(Connection):
     """`label` is the node's name.  `writes` is False for a connection that only receives."""
 
     def __init__(
@@ -81,14 +68,12 @@ class Link(asyncio.Protocol):
         writes: bool = True,
         on_closed: Callable[[Link], None] | None = None,
     ) -> None:
+        super().__init__(session)
         self.label = label
-        self.session = session
         self.owner = owner
         self.wanted = owner.wanted
         self.pacer = pacer
         self.writes = writes
-        self.loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[None] = self.loop.create_future()
         self.reason = ""
         """Why it ended."""
         self.window = Window(session.limits.window, session.limits.answer_within, self.loop.time())
@@ -109,7 +94,6 @@ class Link(asyncio.Protocol):
         """Claimed parts by lane, in order of writing."""
         self._as_of = 0
         """`Wanted.revision` when the first of what is ready was claimed."""
-        self.tap: Tap | None = None
         self.taking = False
         """Whether its account deals to it; what was claimed for it before goes back otherwise."""
         self.bound_at: float | None = None
@@ -127,31 +111,11 @@ class Link(asyncio.Protocol):
         """On the loop's clock; nothing new is dealt to it before."""
         self.doubtful = False
         """Whether a part became uncertain here and nothing was answered since."""
-        self.quiet = False
-        """Whether the peer closed it while nothing was owed."""
         self.answers: Histogram | None = None
         """Seconds from write to answer, on the account and node that the link belongs to."""
         self._on_closed = on_closed
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
-        self._writable = True
-        self._dirty = False
-        self._ending = False
 
     # What the owner asks
-
-    @property
-    def ends(self) -> tuple[Any, Any]:
-        """The addresses of the connection, ours and the peer's; None where it has none any more."""
-        transport = self._transport
-        if transport is None:
-            return None, None
-        return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-
-    @property
-    def bound(self) -> bool:
-        return self.session.state is BOUND
 
     def limit(self, now: float) -> int:
         """How many parts may be unanswered now: the agreed window, or less after backing off."""
@@ -401,84 +365,7 @@ class Link(asyncio.Protocol):
         written += tag.writes
         self.pacer.take(len(writes), now)
 
-    def acknowledge(self, receipts: Sequence[Any]) -> None:
-        """These are safe with us now; the peer may forget them.
-
-        After the goodbye it hears nothing any more, and says them again on the next connection.
-        """
-        if not self.bound:
-            return
-        self.session.acknowledge(*receipts)
-        self.touch()
-
-    def touch(self) -> None:
-        """There may be something to write at the end of this turn."""
-        if not self._dirty:
-            self._dirty = True
-            self.loop.call_soon(self._write)
-
-    def close(self) -> None:
-        """Say goodbye and end."""
-        now = self.loop.time()
-        self._heard(self.session.close(now), now)
-
-    def abort(self) -> None:
-        """End without a word."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    # asyncio calls these
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
-        self._transport.set_write_buffer_limits(HIGH_WATER)
-        _keep_alive(transport.get_extra_info("socket"))
-        self.session.start(self.loop.time())
-        self.touch()
-
-    def data_received(self, data: bytes) -> None:
-        now = self.loop.time()
-        if self.tap is not None:
-            self.tap.heard(data)
-        self._heard(self.session.receive(data, now), now)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        reason = str(exc) if exc else "the peer closed the connection"
-        # Not when the session itself gave up: then it owed nothing any more, but ended for trouble.
-        gave_up = self.session.state is State.CLOSED
-        self.quiet = exc is None and not gave_up and self.session.unanswered == 0
-        events = self.session.lost(reason)
-        if events:
-            self._tell(events, self.loop.time())
-        if not self.closed.done():
-            self.closed.set_result(None)
-            if self._on_closed is not None:
-                self._on_closed(self)
-
-    def pause_writing(self) -> None:
-        self._writable = False
-        # Who asks and does not read is not answered into memory.
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self._writable = True
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-        now = self.loop.time()
-        self.flush(now)
-        self.owner.heard(self, (), now)
-
-    # How it is done
-
-    def _heard(self, events: Sequence[Event], now: float) -> None:
-        if events:
-            self._tell(events, now)
-        self.touch()
+    # What the connection tells
 
     def _tell(self, events: Sequence[Event], now: float) -> None:
         last = events[-1]
@@ -486,53 +373,10 @@ class Link(asyncio.Protocol):
             self.reason = last.reason
         self.owner.heard(self, events, now)
 
-    def _write(self) -> None:
-        self._dirty = False
-        transport = self._transport
-        if transport is None:
-            return
-        data = self.session.outgoing()
-        if data:
-            if self.tap is not None:
-                self.tap.wrote(data)
-            transport.write(data)
-        if self.session.state is State.CLOSED:
-            transport.close()
-            if not self._ending and transport.get_write_buffer_size():
-                # The last words wait for a peer that may never read them.
-                self._ending = True
-                if self._timer is not None:
-                    self._timer.cancel()
-                within = self.session.limits.bind_within
-                self._timer = self.loop.call_later(within, transport.abort)
-            return
-        self._arm()
+    def _resumed(self, now: float) -> None:
+        self.flush(now)
+        self.owner.heard(self, (), now)
 
-    def _arm(self) -> None:
-        at = self.session.deadline()
-        if at == self._timer_at and self._timer is not None:
-            return
-        if self._timer is not None:
-            # Moving later costs nothing: let it fire early, and look again then.
-            if at is not None and self._timer_at is not None and at > self._timer_at:
-                return
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = None if at is None else self.loop.call_at(at, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now = self.loop.time()
-        if self._timer_at is not None:
-            now = max(now, self._timer_at)  # the loop may wake a rounding error early
-        self._heard(self.session.tick(now), now)
-
-
-def _keep_alive(sock: socket.socket | None) -> None:
-    """SGIP has no keepalive: TCP's finds a far end that vanished without a word."""
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    def _ended(self) -> None:
+        if self._on_closed is not None:
+            self._on_closed(self)

@@ -324,7 +324,7 @@ STOPS = (
     ),
     breaks(
         "2 a stop reaches what is claimed",
-        Edit("daemon.link:Link.flush", "self._as_of == owner.revision", "True"),
+        Edit("daemon.link:Link.flush", "self._as_of == wanted.revision", "True"),
         by=f"{ENGINE}test_give_back.py::test_what_is_stopped_when_it_is_claimed_and_waits_for_the_pace_is_not_written",
     ),
     breaks(

@@ -8,7 +8,7 @@ and waits in the outbox while none can take it; what the client did not take is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,8 +67,16 @@ class Delivery:
         self.tries = 0
         self.done = False
 
+    def goes_with(self, other: Delivery) -> bool:
+        """Whether it goes out wherever the other one does."""
+        return (
+            self.connection is other.connection
+            and self.node is other.node
+            and self.elsewhere == other.elsewhere
+        )
+
     def due(self, now: float) -> None:
-        self.node.account.send(self, now)
+        self.node.account.send((self,), now)
 
 
 class Account:
@@ -99,24 +107,30 @@ class Account:
         self.outbox: deque[Delivery] = deque()
         self._touched: list[Receiver] = []
 
-    def send(self, delivery: Delivery, now: float) -> None:
-        """Out it goes, or into the outbox behind what waits there."""
-        self.outbox.append(delivery)
+    def send(self, deliveries: Iterable[Delivery], now: float) -> None:
+        """Out they go, or into the outbox behind what waits there."""
+        self.outbox.extend(deliveries)
         self.drain(now)
 
     def drain(self, now: float) -> None:
         """Send what waits as far as there is room.  Call `flush` at the end of the turn."""
         outbox = self.outbox
+        receiver, room, like = None, 0, None
         while outbox:
             delivery = outbox[0]
             if not delivery.done:
-                receiver = self._choose(delivery)
-                if receiver is None:
-                    for node in self.nodes:
-                        node.wake()
-                    return
+                # For one that is like the last, the choice is the same while that has room.
+                if room < 1 or like is None or not delivery.goes_with(like):
+                    receiver, like = self._choose(delivery), delivery
+                    if receiver is None:
+                        for node in self.nodes:
+                            node.wake()
+                        return
+                    room = receiver.room
+                    self.touch(receiver)
+                assert receiver is not None, "there is no room without one"
                 receiver.deliver(delivery, now)
-                self.touch(receiver)
+                room -= 1
             outbox.popleft()
 
     def touch(self, receiver: Receiver) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,22 +165,33 @@ class Seen:
 
     def add(self, value: int) -> bool:
         """Returns whether it was there before; `value` is any integer but is kept as 63 bits."""
-        value = value & 0x7FFF_FFFF_FFFF_FFFF or 1
-        shard = value >> 55
-        table = self._tables[shard]
-        at = _find(table, value)
-        if table[at]:
-            return True
-        table[at] = value
-        self.count += 1
-        used = self._used[shard] = self._used[shard] + 1
-        if used * 10 > len(table) * 7:
-            grown = array("Q", bytes(16 * len(table)))
-            for kept in table:
-                if kept:
-                    grown[_find(grown, kept)] = kept
-            self._tables[shard] = grown
-        return False
+        return bool(self.add_all((value,)))
+
+    def add_all(self, values: Sequence[int]) -> list[int]:
+        """As `add`; returns the places of those that were there before."""
+        tables, used = self._tables, self._used
+        again: list[int] = []
+        for place, value in enumerate(values):
+            value = value & 0x7FFF_FFFF_FFFF_FFFF or 1
+            shard = value >> 55
+            table = tables[shard]
+            mask = len(table) - 1
+            at = value & mask
+            while (found := table[at]) and found != value:
+                at = at + 1 & mask
+            if found:
+                again.append(place)
+                continue
+            table[at] = value
+            used[shard] += 1
+            if used[shard] * 10 > mask * 7:
+                grown = array("Q", bytes(16 * len(table)))
+                for kept in table:
+                    if kept:
+                        grown[_find(grown, kept)] = kept
+                tables[shard] = grown
+        self.count += len(values) - len(again)
+        return again
 
 
 def _find(table: array[int], value: int) -> int:
@@ -240,27 +252,40 @@ class Reached:
         return self._seen.count
 
     def identity(self, sender: str, to: str, number: int, content: bytes) -> int:
-        return hash((sender, to, number, content)) if self._keep else 0
+        return self.identities(sender, (to,), number, content)[0]
+
+    def identities(
+        self, sender: str, to: Sequence[str], number: int, content: bytes
+    ) -> tuple[int, ...]:
+        """Of the parts of one submit."""
+        if not self._keep:
+            return (0,) * len(to)
+        return tuple([hash((sender, each, number, content)) for each in to])
 
     def add(self, identity: int) -> bool:
         """Returns whether the part had been here before."""
-        return self._keep and self._seen.add(identity)
+        return bool(self.add_all((identity,)))
 
-    def met(self, to: str) -> None:
-        """A part for this recipient is here."""
+    def add_all(self, identities: Sequence[int]) -> list[int]:
+        """Returns the places of those that had been here before."""
+        return self._seen.add_all(identities) if self._keep else []
+
+    def met(self, to: Iterable[str]) -> None:
+        """Parts for these recipients are here."""
         if self._keep:
-            self._recipients.add(hash(to))
+            self._recipients.add_all([hash(each) for each in to])
 
     def has_met(self, to: str) -> bool:
         return hash(to) in self._recipients
 
-    def opened(self, identity: int) -> None:
+    def opened(self, identities: Iterable[int]) -> None:
         """No answer has been written yet."""
         if self._keep:
-            self._open.add(identity)
+            self._open.update(identities)
 
-    def answered(self, identity: int) -> None:
-        self._open.discard(identity)
+    def answered(self, identities: Iterable[int]) -> None:
+        if self._open:
+            self._open.difference_update(identities)
 
     def is_open(self, identity: int) -> bool:
         return identity in self._open

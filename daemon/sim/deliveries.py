@@ -44,7 +44,7 @@ class Deliveries:
         else:
             counts.inbound_unanswered += 1
         if self._again(delivery):
-            delivery.node.account.send(delivery, now)
+            delivery.node.account.send((delivery,), now)
 
     def _again(self, delivery: Delivery) -> bool:
         most = delivery.node.behaviour.redeliver

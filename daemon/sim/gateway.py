@@ -232,7 +232,7 @@ class SimGateway:
         """Inbound messages for clients of this gateway."""
         now = self._loop.time()
         for delivery in deliveries:
-            delivery.node.account.send(delivery, now)
+            delivery.node.account.send((delivery,), now)
         self._flush(now)
 
     # What connections call

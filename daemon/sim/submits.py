@@ -58,8 +58,7 @@ class Answer:
         _say(connection, self.ticket, self.status, self.carrier_id, self.refused)
         connection.answering += 1
         self.node.counts.answered += 1
-        for identity in self.identities:
-            self.node.account.reached.answered(identity)
+        self.node.account.reached.answered(self.identities)
         self.node.account.touch(connection)
 
 
@@ -97,8 +96,7 @@ class Desk:
         if status is None:
             counts.swallowed += 1
             connection.unanswered -= 1
-            for identity in self._reach(node, event, now):
-                node.account.reached.opened(identity)
+            node.account.reached.opened(self._reach(node, event, now))
             return
         delay = behaviour.delay + node.turn(now)
         if status == 0 or status == DROPPED:
@@ -168,8 +166,7 @@ class Desk:
         if dropped:
             node.counts.dropped += 1
             connection.unanswered -= 1
-            for identity in identities:
-                node.account.reached.opened(identity)
+            node.account.reached.opened(identities)
         else:
             answered_by = carrier_ids[0]
             self._answer(connection, node, event, 0, answered_by, identities, refused, now, delay)
@@ -179,15 +176,13 @@ class Desk:
 
     def _reach(self, node: Node, event: Submitted, now: float) -> tuple[int, ...]:
         counts, reached = node.counts, node.account.reached
-        identities = []
-        for to in event.to:
-            identity = reached.identity(event.sender, to, event.number, event.content)
-            identities.append(identity)
-            if not reached.add(identity):
-                counts.parts += 1
-                reached.met(to)
-                continue
-            answered = not reached.is_open(identity)
+        identities = reached.identities(event.sender, event.to, event.number, event.content)
+        again = reached.add_all(identities)
+        counts.parts += len(identities) - len(again)
+        reached.met(event.to)
+        for place in again:
+            to = event.to[place]
+            answered = not reached.is_open(identities[place])
             counts.twice += 1
             counts.twice_answered += answered
             reached.copies.append(
@@ -201,7 +196,7 @@ class Desk:
                     answered,
                 )
             )
-        return tuple(identities)
+        return identities
 
     def _answer(
         self,
@@ -220,11 +215,9 @@ class Desk:
             _say(connection, event.ticket, status, carrier_id, refused)
             connection.answering += 1
             node.counts.answered += 1
-            for identity in identities:
-                node.account.reached.answered(identity)
+            node.account.reached.answered(identities)
             return
-        for identity in identities:
-            node.account.reached.opened(identity)
+        node.account.reached.opened(identities)
         answer = Answer(connection, node, event.ticket, status, carrier_id, identities, refused)
         at = now + delay
         if reorder:
@@ -242,6 +235,7 @@ class Desk:
         wait: float,
     ) -> None:
         behaviour, chances = node.behaviour, node.chances
+        sent: list[Delivery] = []
         for to, carrier_id in zip(event.to, carrier_ids, strict=True):
             elsewhere = False
             fate, code, copies = Fate.DELIVERED, self.dialect.delivered, 1
@@ -262,7 +256,7 @@ class Desk:
                         now + self.epoch,
                         now + wait + self.epoch,
                     )
-                    self._send(node, Delivery(node, said, connection), now, wait)
+                    self._put(Delivery(node, said, connection), now, wait, sent)
                 copies += chances.hit(behaviour.duplicate_reports)
             submitted_at = now + self.epoch
             report = Report(
@@ -271,11 +265,13 @@ class Desk:
             later = wait
             for _ in range(copies):
                 delivery = Delivery(node, report, connection, elsewhere=elsewhere)
-                self._send(node, delivery, now, later)
+                self._put(delivery, now, later, sent)
                 later += behaviour.duplicate_after
+        if sent:
+            node.account.send(sent, now)
 
-    def _send(self, node: Node, delivery: Delivery, now: float, wait: float) -> None:
+    def _put(self, delivery: Delivery, now: float, wait: float, sent: list[Delivery]) -> None:
         if wait:
             self.agenda.add(now + wait, delivery)
         else:
-            node.account.send(delivery, now)
+            sent.append(delivery)

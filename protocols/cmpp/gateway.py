@@ -22,6 +22,8 @@ _SUBMIT_RESP_2 = struct.Struct("!III8sB")
 _SUBMIT_RESP_3 = struct.Struct("!III8sI")
 
 # A whole Deliver with a report of 60 octets, and in 3.0 of 60 and 71.
+_TAKEN_2 = struct.Struct("!12x8xB")
+_TAKEN_3 = struct.Struct("!12x8xI")
 _TOLD_2 = struct.Struct("!III8s21s10s3x21sBB8s7s10s10s21s4x8x")
 _TOLD_3_60 = struct.Struct("!III8s21s10s3x32sxBB8s7s10s10s21s4x20x")
 _TOLD_3 = struct.Struct("!III8s21s10s3x32sxBB8s7s10s10s32s4x20x")
@@ -297,16 +299,21 @@ class CmppGateway(GatewaySession):
         )
 
     def _on_taken(self, sequence: int, pdu: bytes, now: float) -> None:
-        _, answer = pdus.decode_body(self.version, Command.DELIVER_RESP, pdu)
-        assert isinstance(answer, pdus.DeliverResp2 | pdus.DeliverResp3)
+        told = _TAKEN_3 if self._wide else _TAKEN_2
+        if len(pdu) == told.size:
+            result: int = told.unpack(pdu)[0]
+        else:
+            _, answer = pdus.decode_body(self.version, Command.DELIVER_RESP, pdu)
+            assert isinstance(answer, pdus.DeliverResp2 | pdus.DeliverResp3)
+            result = answer.result
         tag = self._answered(sequence, now)
         if tag is None:
             return
-        if answer.result == 0:
+        if result == 0:
             self.counts.mo_scs += 1
         else:
             self.counts.mo_fl += 1
-        self._events.append(Taken(tag, answer.result))
+        self._events.append(Taken(tag, result))
 
     def _on_query(self, sequence: int, pdu: bytes) -> None:
         query = pdus.Query.decode(pdu, HEADER.size)

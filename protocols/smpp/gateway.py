@@ -29,6 +29,10 @@ UNKEPT = {
     pdus.REPLACE_SM: status.RREPLACEFAIL,
 }
 SUBMITS = frozenset({pdus.SUBMIT_SM, pdus.SUBMIT_MULTI, pdus.DATA_SM})
+_AHEAD = b"\0\0\0"
+"""In front of source_addr, without a service type."""
+_PARAMETERS = pdus.OptionalParameters()
+MOST_DIGITS, LONGEST_TEXT = 20, 254
 TAKEN = frozenset({pdus.DELIVER_SM_RESP, pdus.DATA_SM_RESP})
 
 
@@ -69,6 +73,10 @@ class SmppGateway(SmppFrames, GatewaySession):
         self._says_version = says_version
         self._asked = False
         self._parameters_allowed = True
+        self._about: tuple[str, int] | None = None
+        """Addressee and class of the last receipt."""
+        self._behind = b""
+        """What such a deliver_sm has between source_addr and sm_length."""
 
     @property
     def room(self) -> int:
@@ -141,17 +149,26 @@ class SmppGateway(SmppFrames, GatewaySession):
                 (tlvs.MESSAGE_STATE, bytes((state,))),
             )
         final = report.fate is not Fate.INTERMEDIATE
-        self._deliver(
-            tag,
-            now,
-            pdus.SubmitSm(
-                source_addr=report.to,
-                destination_addr=report.sender,
-                esm_class=inbound.RECEIPT if final else inbound.INTERMEDIATE,
-                short_message=text,
-                tlv=parameters,
-            ),
+        esm_class = inbound.RECEIPT if final else inbound.INTERMEDIATE
+        plain = report.to.isdecimal() and report.to.isascii() and len(report.to) <= MOST_DIGITS
+        if plain and len(text) <= LONGEST_TEXT:
+            # Receipts are many, and differ in nothing else.
+            about = (report.sender, esm_class)
+            if about != self._about:
+                whole = pdus.SubmitSm(destination_addr=report.sender, esm_class=esm_class).encode()
+                self._about, self._behind = about, whole[len(_AHEAD) : -1]
+            number, tail = report.to.encode(), _PARAMETERS.put(parameters)
+            raw = b"%b%b%b%c%b%b" % (_AHEAD, number, self._behind, len(text), text, tail)
+            self._put(tag, now, raw)
+            return
+        deliver = pdus.SubmitSm(
+            source_addr=report.to,
+            destination_addr=report.sender,
+            esm_class=esm_class,
+            short_message=text,
+            tlv=parameters,
         )
+        self._put(tag, now, deliver.encode())
 
     def deliver(self, tag: Any, part: Part, now: float, *, identity: bytes | None = None) -> None:
         """`identity` is not used: SMPP has nothing to say that a message is the same again."""
@@ -160,23 +177,20 @@ class SmppGateway(SmppFrames, GatewaySession):
             parameters = ((tlvs.MESSAGE_PAYLOAD, part.content),)
         elif part.total > 1 and not part.udh:
             parameters = tlvs.sar(part.reference, part.total, part.number)
-        self._deliver(
-            tag,
-            now,
-            pdus.SubmitSm(
-                source_addr=part.sender,
-                destination_addr=part.to,
-                esm_class=inbound.UDHI if part.udh else 0,
-                data_coding=part.coding,
-                short_message=b"" if part.payload else part.content,
-                tlv=parameters,
-            ),
+        deliver = pdus.SubmitSm(
+            source_addr=part.sender,
+            destination_addr=part.to,
+            esm_class=inbound.UDHI if part.udh else 0,
+            data_coding=part.coding,
+            short_message=b"" if part.payload else part.content,
+            tlv=parameters,
         )
+        self._put(tag, now, deliver.encode())
 
-    def _deliver(self, tag: Any, now: float, deliver: pdus.SubmitSm) -> None:
+    def _put(self, tag: Any, now: float, raw: bytes) -> None:
+        """A deliver_sm with this body."""
         if self.room < 1:
             raise StateError(f"no room in {self.state.value} session")
-        raw = deliver.encode()
         sequence = self._next_sequence()
         self._expect(sequence, tag, now)
         self._send(pdus.DELIVER_SM, 0, sequence, raw)

@@ -48,6 +48,15 @@ def test_seen_is_a_set_of_integers(values: list[int]) -> None:
     assert seen.count == len(reference)
 
 
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=9), max_size=9))
+def test_seen_takes_many_as_it_takes_one_after_the_other(batches: list[list[int]]) -> None:
+    together, alone = Seen(), Seen()
+    for values in batches:
+        again = [place for place, value in enumerate(values) if alone.add(value)]
+        assert together.add_all(values) == again
+    assert together.count == alone.count
+
+
 def test_seen_keeps_everything_while_its_tables_grow() -> None:
     seen = Seen()
     values = [hash((n, "x")) for n in range(50_000)]

@@ -382,6 +382,27 @@ def test_our_own_long_parts_have_no_fault(spell: Callable[[int], Part]) -> None:
         assert event.total == 1 or (event.number, event.total) == (number, 2)
 
 
+@pytest.mark.parametrize("fate", [Fate.DELIVERED, Fate.INTERMEDIATE])
+@pytest.mark.parametrize("to", ["13800138000", "+8613800138000", "1" * 20, ""])
+@pytest.mark.parametrize("receipt", ["both", "text", "tlv"])
+def test_every_receipt_is_spelled_as_its_declaration_has_it(
+    fate: Fate, to: str, receipt: str
+) -> None:
+    _, other = bound(receipt=receipt)
+    senders = ("106900001234", "1069", "106900001234")
+    for number, sender in enumerate(senders):
+        other.report(number, replace(news(b"A1", fate), to=to, sender=sender), 1.0)
+    frames = smsc.frames(other.outgoing())
+    assert len(frames) == len(senders)
+    for sender, (_, _, _, raw) in zip(senders, frames, strict=True):
+        deliver = pdus.SubmitSm.decode(raw)
+        assert deliver.encode() == raw
+        assert (deliver.source_addr, deliver.destination_addr) == (to, sender)
+        assert deliver.esm_class == (0x04 if fate is Fate.DELIVERED else 0x20)
+        assert bool(deliver.short_message) == (receipt != "tlv")
+        assert bool(deliver.tlv) == (receipt != "text")
+
+
 def test_an_unanswered_report_comes_back_and_the_client_may_refuse_one() -> None:
     one, other = bound()
     other.report("lost", news(b"a"), 0.0)

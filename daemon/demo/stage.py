@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,9 +22,11 @@ from .ports import HOST, Ports
 from .process import Child
 from .settings import Settings
 
-UP_WITHIN = 30.0
+UP_WITHIN = 120.0
+"""What ends meanwhile is seen at once: this is for a machine with much else to do."""
+ANSWER_WITHIN = 30.0
 LOOK_EVERY = 0.05
-DOWN_WITHIN = 40.0
+DOWN_WITHIN = 60.0
 """Longer than the daemon's own `drain_within`."""
 
 
@@ -69,7 +72,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         try:
-            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10.0))
+            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN))
             await self.broker.create(topics(self.config))
             await self.outlet.start()
             await self.gateways.start()
@@ -172,6 +175,8 @@ class Stage:
                             said = await response.text()
                     except aiohttp.ClientConnectionError:
                         pass  # it does not listen yet
+                    except TimeoutError:
+                        said = f"no answer in {ANSWER_WITHIN:g} s"
                     await asyncio.sleep(LOOK_EVERY)
         except TimeoutError:
             raise StageError(
@@ -182,12 +187,7 @@ class Stage:
     async def get(self, url: str) -> bytes:
         """The body of what is there, whatever the status.  Raises StageError."""
         assert self._http is not None, "inside `async with`"
-        try:
-            async with self._http.get(url) as response:
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            self.watch()
-            raise StageError(f"{url}: {exc or 'no answer'}") from exc
+        return await self._ask(url, self._http.get(url))
 
     # How it is done
 
@@ -198,7 +198,20 @@ class Stage:
 
     async def _post(self, path: str, body: dict[str, Any]) -> bytes:
         assert self._http is not None, "inside `async with`"
-        async with self._http.post(self._control(path), data=orjson.dumps(body)) as response:
-            if response.status != 200:
-                raise StageError(f"POST /{path}: {response.status} {await response.text()}")
-            return await response.read()
+        url = self._control(path)
+        return await self._ask(url, self._http.post(url, data=orjson.dumps(body)), only=200)
+
+    async def _ask(
+        self,
+        url: str,
+        request: AbstractAsyncContextManager[aiohttp.ClientResponse],
+        only: int | None = None,
+    ) -> bytes:
+        try:
+            async with request as response:
+                if only is not None and response.status != only:
+                    raise StageError(f"{url}: {response.status} {await response.text()}")
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            self.watch()
+            raise StageError(f"{url}: {str(exc) or 'no answer'}") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -213,3 +214,41 @@ async def test_a_daemon_that_cannot_start_is_said_with_the_reason(tmp_path: Path
     async with Stage(settings, tmp_path) as stage:
         with pytest.raises(StageError, match="cannot start"):
             await stage.start_daemon()
+
+
+async def test_what_answers_late_once_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.demo.stage.ANSWER_WITHIN", 0.5)
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if asked > 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await reader.read()  # until it hangs up
+        writer.close()
+
+    async with Stage(Settings(carriers=("mobile",)), tmp_path) as stage:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            await stage.up(stage.gateways, f"http://127.0.0.1:{port}/")
+            assert asked > 1
+
+
+async def test_gateways_that_do_not_answer_are_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.demo.stage.ANSWER_WITHIN", 0.5)
+    async with Stage(Settings(carriers=("mobile",)), tmp_path) as stage:
+        os.kill(stage.gateways.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StageError, match="/faults: no answer"):
+                await stage.fault("*", freeze=True)
+            with pytest.raises(StageError, match="/counts: no answer"):
+                await stage.counts()
+        finally:
+            os.kill(stage.gateways.pid, signal.SIGCONT)

@@ -133,6 +133,6 @@ def test_the_guard_does_not_count_what_the_interpreter_does_not_do(built: Built)
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_same_tests_pass(built: Built, part: str) -> None:
-    words = ("-q", "--no-header", "-p", "no:xdist", "-p", "no:cacheprovider")
+    words = ("-q", "--no-header", "--tb=short", "-p", "no:xdist", "-p", "no:cacheprovider")
     done = built.run("-m", "pytest", *words, "-m", "not interpreted", *part.split())
     assert done.returncode == 0, done.stdout[-8000:]

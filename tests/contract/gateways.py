@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.ports import free_port
+
 REDELIVER_AFTER = 3.0
 """Seconds without an answer after which a Deliver is sent again, on whatever is connected."""
 
@@ -317,7 +319,8 @@ class Gateway:
     # Life
 
     async def start(self, port: int = 0) -> None:
-        self._listens = socket.create_server(("127.0.0.1", port or self.port))
+        # Not any free one: it has to be free again after a stop.
+        self._listens = socket.create_server(("127.0.0.1", port or self.port or free_port()))
         self._listens.setblocking(False)
         self.port = self._listens.getsockname()[1]
         asyncio.get_running_loop().add_reader(self._listens, self._accept)

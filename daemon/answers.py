@@ -51,21 +51,33 @@ class Answers:
     ) -> None:
         """Answers of one read between which nothing but reports came."""
         name, protocol = account.name, account.protocol
-        wrote_at = [event.tag.at for event in events]
+        wrote_at: list[float] = []
+        writes: list[Write] = []
+        carrier_ids: list[bytes] = []
+        lists: list[Accepted] = []
+        for event in events:
+            if type(event.tag) is ListWrite:
+                of_list: ListWrite = event.tag
+                wrote_at.append(of_list.at)
+                lists.append(event)
+                continue
+            write: Write = event.tag
+            wrote_at.append(write.at)
+            writes.append(write)
+            carrier_ids.append(event.carrier_id)
         link.took(wrote_at)
         if link.window.answered_all(wrote_at, now) and account.slowed(now):
             self._stays_slow(account, link)
-        lists = [event for event in events if type(event.tag) is ListWrite]
-        if lists:
-            for event in lists:
-                self._list_accepted(account, link, event, now, at, c)
-            events = [event for event in events if type(event.tag) is not ListWrite]
-        times = [now - event.tag.at for event in events]
-        self.tally.submits[name, link.label, "ok"] += len(times)
+        for event in lists:
+            self._list_accepted(account, link, event, now, at, c)
+        if not writes:
+            return
+        self.tally.submits[name, link.label, "ok"] += len(writes)
         if link.answers is not None:
-            link.answers.observe_all(times)
+            singles = wrote_at if not lists else [write.at for write in writes]
+            link.answers.observe_all([now - at for at in singles])
         correlate = self.correlate
-        for write, carrier_id in self.usual.answered(name, events, at, c):
+        for write, carrier_id in self.usual.answered(name, writes, carrier_ids, at, c):
             self.settle.accepted(write, carrier_id, at, c)
             if not carrier_id:
                 # SMPP: a yes without an id.  Its report can only be guessed.

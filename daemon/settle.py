@@ -102,7 +102,8 @@ class Settle(Verdict):
     def written(self, writes: Sequence[Write], node: str, wall: float) -> list[Message]:
         """These went out together; returns the messages of which nothing had before."""
         fresh: list[Message] = []
-        step = Step(wall, "written", 0)
+        number = tries = 0  # of the step
+        step = Step(wall, "written", number, tries, node)
         before: tuple[Step, ...] | None = None
         after: tuple[Step, ...] = ()
         for write in writes:
@@ -118,8 +119,9 @@ class Settle(Verdict):
             if m.submitted is None:
                 m.submitted = wall
                 fresh.append(m)
-            if step.part != part.number or step.attempt != attempt:
-                step = Step(wall, "written", part.number, attempt, node)
+            if number != part.number or tries != attempt:
+                number, tries = part.number, attempt
+                step = Step(wall, "written", number, tries, node)
                 before = None
             steps = m.steps
             if steps is not before:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from protocols import ids
-from protocols.events import Accepted, Fate, Reported
+from protocols.events import Fate, Reported
 
 from .changes import WITH_RECIPIENT, Changes
 from .correlate import Correlate, Listed
@@ -50,12 +50,15 @@ class Usual:
         self.held = held
 
     def answered(
-        self, account: str, events: Sequence[Accepted], at: float, c: Changes
+        self,
+        account: str,
+        writes: Sequence[Write],
+        carrier_ids: list[bytes],
+        at: float,
+        c: Changes,
     ) -> Sequence[Answered]:
         """Settle what is usual of the answers of one read; returns the others."""
         terms = self.settle.accounts.get(account)
-        writes: list[Write] = [event.tag for event in events]
-        carrier_ids = [event.carrier_id for event in events]
         keys = ids.keys(terms.protocol if terms is not None else "", carrier_ids)
         return self._answered(account, writes, carrier_ids, keys, at, c)
 
@@ -86,7 +89,8 @@ class Usual:
         rows = c.entries.carrier_ids
         others: list[Answered] = []
         taken: list[Message] = []
-        step = Step(at, "answered", 1, 0, "", code)
+        attempt, node = 1, ""  # of the step
+        step = Step(at, "answered", 1, attempt, node, code)
         before: tuple[Step, ...] | None = None
         after: tuple[Step, ...] = ()
         for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
@@ -118,8 +122,9 @@ class Usual:
             m.stage = "submit"
             m.code = code
             m.wake = wake
-            if step.attempt != write.attempt or step.node != write.node:
-                step = Step(at, "answered", 1, write.attempt, write.node, code)
+            if node is not write.node or attempt != write.attempt:
+                attempt, node = write.attempt, write.node
+                step = Step(at, "answered", 1, attempt, node, code)
                 before = None
             steps = m.steps
             if steps is not before:
@@ -156,7 +161,9 @@ class Usual:
         ended: list[Message] = []
         receipts: list[Any] = []
         left: set[int] = set()  # what the others are about: the rest of that goes with them
-        step = Step(at, "reported", 1, 1, "", "")
+        node: str | None = ""
+        code = ""  # both of the step
+        step = Step(at, "reported", 1, 1, node, code)
         before: tuple[Step, ...] | None = None
         after: tuple[Step, ...] = ()
         for event in events:
@@ -207,8 +214,9 @@ class Usual:
             m.stage = "report"
             m.cause = "delivered"
             m.wake = None
-            if step.node != m.node or step.code != event.code:
-                step = Step(at, "reported", 1, 1, m.node, event.code)
+            if node is not m.node or code != event.code:
+                node, code = m.node, event.code
+                step = Step(at, "reported", 1, 1, node, code)
                 before = None
             steps = m.steps
             if steps is not before:

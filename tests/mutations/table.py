@@ -59,7 +59,7 @@ NO_JOB_IS_LOST = (
     ),
     breaks(
         "6.1 a message in doubt is not safe",
-        Edit("daemon.settle:Settle.uncertain", "c.touch(m)", "c.touch(m); c.safe.append(m)"),
+        Edit("daemon.lapse:Lapse.uncertain", "c.touch(m)", "c.touch(m); c.safe.append(m)"),
         by=f"{ENGINE}test_durable.py::test_a_message_in_doubt_holds_its_offset_and_all_behind_it",
     ),
     breaks(
@@ -148,7 +148,7 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     breaks(
         "6.2 a part in doubt is held for its report",
         Edit(
-            "daemon.settle:Settle.hold_from",
+            "daemon.lapse:Lapse.hold_from",
             "self.hold if m.job.fields.report else 0.0",
             "0.0",
         ),
@@ -157,7 +157,7 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     breaks(
         "6.2 without a report there is nothing to hold for",
         Edit(
-            "daemon.settle:Settle.hold_from",
+            "daemon.lapse:Lapse.hold_from",
             "self.hold if m.job.fields.report else 0.0",
             "self.hold",
         ),
@@ -170,13 +170,13 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     ),
     breaks(
         "6.2 there are at most two attempts",
-        Edit("daemon.settle:Settle.woken", "part.doubts < 2", "part.doubts < 9"),
-        Edit("daemon.settle:Settle._may_resend", "p.doubts < 2", "p.doubts < 9"),
+        Edit("daemon.lapse:Lapse.woken", "part.doubts < 2", "part.doubts < 9"),
+        Edit("daemon.lapse:Lapse._may_resend", "p.doubts < 2", "p.doubts < 9"),
         by=f"{ENGINE}test_failover.py::test_after_two_attempts_without_an_answer_it_ends_without_a_third",
     ),
     breaks(
         "6.2 only the parts without an answer go once more",
-        Edit("daemon.settle:Settle.woken", "part.state is PartState.IN_DOUBT and ", ""),
+        Edit("daemon.lapse:Lapse.woken", "part.state is PartState.IN_DOUBT and ", ""),
         by=f"{ENGINE}test_failover.py::test_only_the_part_without_an_answer_goes_once_more",
     ),
     breaks(
@@ -200,12 +200,12 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     ),
     breaks(
         "6.2 nothing is resent past expires_at",
-        Edit("daemon.settle:Settle.gone", "wall >= expires", "False"),
+        Edit("daemon.lapse:Lapse.gone", "wall >= expires", "False"),
         by=f"{ENGINE}test_failover.py::test_what_is_in_doubt_is_not_resent_past_its_expiry",
     ),
     breaks(
         "6.2 under wait nothing is sent again",
-        Edit("daemon.settle:Settle._may_resend", "if not resend or ", "if "),
+        Edit("daemon.lapse:Lapse._may_resend", "if not resend or ", "if "),
         by=f"{ENGINE}test_failover.py::test_under_wait_nothing_is_sent_again",
     ),
     breaks(
@@ -667,17 +667,17 @@ URGENCY = (
 EVERY_MESSAGE_REACHES_A_FINAL_STATE = (
     breaks(
         "6.7 what can never be written expires",
-        Edit("daemon.settle:Settle.woken", "if m.out == 0:", "if False:"),
+        Edit("daemon.lapse:Lapse.woken", "if m.out == 0:", "if False:"),
         by=f"{ENGINE}test_expiry.py::test_without_any_usable_account_a_message_ends_after_the_accounts_report_within",
     ),
     breaks(
         "6.7 what is never reported expires",
-        Edit("daemon.settle:Settle.woken", 'self.expired(m, "LOCAL:NO_REPORT", wall, c)', "pass"),
+        Edit("daemon.lapse:Lapse.woken", 'self.expired(m, "LOCAL:NO_REPORT", wall, c)', "pass"),
         by=f"{ENGINE}test_reports.py::test_nothing_follows_the_end_of_a_message_that_memory_let_go_of_in_part",
     ),
     breaks(
         "6.7 what is never answered expires",
-        Edit("daemon.settle:Settle.woken", 'self.expired(m, "LOCAL:NO_RESP", wall, c)', "pass"),
+        Edit("daemon.lapse:Lapse.woken", 'self.expired(m, "LOCAL:NO_RESP", wall, c)', "pass"),
         by=f"{ENGINE}test_failover.py::test_under_wait_nothing_is_sent_again",
     ),
     breaks(

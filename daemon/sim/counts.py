@@ -262,10 +262,6 @@ class Reached:
             return (0,) * len(to)
         return tuple([hash((sender, each, number, content)) for each in to])
 
-    def add(self, identity: int) -> bool:
-        """Returns whether the part had been here before."""
-        return bool(self.add_all((identity,)))
-
     def add_all(self, identities: Sequence[int]) -> list[int]:
         """Returns the places of those that had been here before."""
         return self._seen.add_all(identities) if self._keep else []

@@ -76,15 +76,15 @@ def test_a_part_is_the_same_by_sender_recipient_number_and_content() -> None:
         ("1065", "139", 2, b"a"),
         ("1065", "139", 1, b"b"),
     ]
-    assert [reached.add(reached.identity(*part)) for part in parts] == [False] * 5
-    assert [reached.add(reached.identity(*part)) for part in parts] == [True] * 5
+    assert [bool(reached.add_all([reached.identity(*part)])) for part in parts] == [False] * 5
+    assert [bool(reached.add_all([reached.identity(*part)])) for part in parts] == [True] * 5
     assert reached.distinct == 5
 
 
 def test_remembering_nothing_finds_nothing_twice() -> None:
     reached = Reached(keep=False)
     for _ in range(2):
-        assert not reached.add(reached.identity("1065", "139", 1, b"a"))
+        assert not reached.add_all([reached.identity("1065", "139", 1, b"a")])
 
 
 def test_counts_add_up_and_reasons_are_bounded() -> None:

@@ -254,8 +254,9 @@ class Connection:
         self.reader, self.writer = reader, writer
         self.bound = False
         self.receives = False
-        self.unanswered = 0
-        self.peak = 0
+        self.unanswered: list[Submit] = []
+        self.peak: list[float] = []
+        """Ages of the submits when the most were unanswered."""
         self.opened = time.monotonic()
         self.closed: float | None = None
         self.due: dict[int, asyncio.Future[int]] = {}
@@ -433,9 +434,7 @@ class Gateway:
             self.fault("a submit before the login")
             return
         carrier.submits.append(submit)
-        connection.unanswered += 1
-        connection.peak = max(connection.peak, connection.unanswered)
-        asyncio.get_running_loop().call_later(self.given_up, self._given_up, submit)
+        self._count(submit)
         if not submit.src.startswith(carrier.access_number):
             self.fault(f"source {submit.src} does not begin with {carrier.access_number}")
         submit.ident = self.identify(submit)
@@ -471,18 +470,24 @@ class Gateway:
         if self.frozen:
             return
         assert answer.result is not None
-        if not submit.settled:
-            submit.settled = True
-            submit.connection.unanswered -= 1
+        submit.settled = True
         self.say_answer(submit, answer.result)
         if not answer.early:
             self._reports(submit, answer)
 
-    def _given_up(self, submit: Submit) -> None:
-        """The daemon may count this one as uncertain now, and no longer in its window."""
-        if not submit.settled:
-            submit.settled = True
-            submit.connection.unanswered -= 1
+    def _count(self, submit: Submit) -> None:
+        """With those before it that the daemon cannot have given up when it wrote this one."""
+        connection, earliest = submit.connection, self.carrier.pulse.earliest
+        connection.unanswered = [
+            *(
+                one
+                for one in connection.unanswered
+                if not one.settled and submit.at < earliest(one.at) + self.given_up
+            ),
+            submit,
+        ]
+        if len(connection.unanswered) > len(connection.peak):
+            connection.peak = [submit.at - one.at for one in connection.unanswered]
 
     def _reports(self, submit: Submit, answer: Answer) -> None:
         if not submit.wants_report:

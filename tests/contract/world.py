@@ -152,8 +152,8 @@ class World:
             found += account.far.faults
             for gateway in account.gateways:
                 for connection in (*gateway.connections, *gateway.past):
-                    if connection.peak > gateway.window:
-                        found.append(f"{gateway.name}: {connection.peak} submits unanswered")
+                    if len(connection.peak) > gateway.window:
+                        found.append(f"{gateway.name}: submits unanswered for {connection.peak} s")
         return found
 
 

@@ -528,8 +528,8 @@ class Cluster:
             found += account.far.faults
             for gateway in account.gateways:
                 for connection in (*gateway.connections, *gateway.past):
-                    if connection.peak > gateway.window:
-                        found.append(f"{gateway.name}: {connection.peak} submits unanswered")
+                    if len(connection.peak) > gateway.window:
+                        found.append(f"{gateway.name}: submits unanswered for {connection.peak} s")
         return found
 
     def watch(self, *purposes: str) -> Watch:

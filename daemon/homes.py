@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .broker.base import Place
-from .model import Job
+from .model import Home, Job
 
 
 class Homes:
@@ -36,13 +36,20 @@ class Homes:
         """Goes up whenever partitions were lost."""
         self._topics = tuple(topics)
         self._sure = sure
+        self._homes: dict[Place, Home] = {}
 
     def mine(self, job: Job) -> bool:
         """Whether this daemon decides what becomes of the job's messages."""
-        if self.every:
-            return True
-        topic, partition, _ = job.source
-        return (topic, partition) in self.owned or self._inherited(topic)
+        home = job.home
+        if home is None:  # asked of every message, again and again: the job remembers
+            home = job.home = self._home(*job.source[:2])
+        return home.mine
+
+    def _home(self, topic: str, partition: int) -> Home:
+        home = self._homes.get((topic, partition))
+        if home is None:
+            home = self._homes[topic, partition] = Home(self.has(topic, partition))
+        return home
 
     def has(self, topic: str, partition: int) -> bool:
         return self.every or (topic, partition) in self.owned or self._inherited(topic)
@@ -83,7 +90,7 @@ class Homes:
             self._lapse()
         lost = self.owned - places
         gained = places - self.owned
-        self.owned -= lost
+        self._own(self.owned - lost)
         self.revision += 1
         self.rebalancing = False
         return lost, gained
@@ -92,8 +99,13 @@ class Homes:
         self.lapsed = True
         self.silences += 1
         self.revision += 1
-        self.owned = frozenset()
+        self._own(frozenset())
 
     def adopted(self, places: frozenset[Place]) -> None:
-        self.owned |= places
+        self._own(self.owned | places)
         self.lapsed = False
+
+    def _own(self, places: frozenset[Place]) -> None:
+        self.owned = places
+        for place, home in self._homes.items():
+            home.mine = self.has(*place)

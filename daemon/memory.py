@@ -85,8 +85,9 @@ class Memory:
         touched, open_ = c.touched, self.open
         self._release([m for m in touched if m.claim and m.out == 0])
         if not self.homes.every:
+            mine = self.homes.mine
             for m in touched:
-                if m.out == 0 and not self.homes.mine(m.job) and open_.get(m.mid) is m:
+                if m.out == 0 and not mine(m.job) and open_.get(m.mid) is m:
                     self.let_go(m)
         # What waits is left to the queues, which read back all that they do not hold.
         gone = {

@@ -167,10 +167,28 @@ Place = tuple["Message", Part]
 """A part where it belongs."""
 
 
+class Home:
+    """The partition that jobs came from; `mine`: whether what becomes of them is ours to decide."""
+
+    __slots__ = ("mine",)
+
+    def __init__(self, mine: bool) -> None:
+        self.mine = mine
+
+
 class Job:
     """A job that was taken; nothing of it changes any more."""
 
-    __slots__ = ("bill_units", "digest", "fields", "produced", "received", "seq", "source")
+    __slots__ = (
+        "bill_units",
+        "digest",
+        "fields",
+        "home",
+        "produced",
+        "received",
+        "seq",
+        "source",
+    )
 
     def __init__(
         self,
@@ -191,6 +209,8 @@ class Job:
         self.bill_units = bill_units
         self.digest = digest
         """Of the content: `jobs.digest`."""
+        self.home: Home | None = None
+        """Known once `Homes` was asked."""
 
     @property
     def whole(self) -> bool:

@@ -73,10 +73,15 @@ class Wanted:
 
     def among(self, messages: list[Message]) -> list[Message]:
         """Those for which `still` is true."""
-        if self.homes.every and not self.stops.any:
-            opened = self.open
+        if not self.stops.any:
+            opened, every, mine = self.open, self.homes.every, self.homes.mine
             for m in messages:
-                if m.job.fields.expires_at is not None or opened.get(m.mid) is not m:
+                job = m.job
+                if (
+                    job.fields.expires_at is not None
+                    or opened.get(m.mid) is not m
+                    or not (every or mine(job))
+                ):
                     break
             else:
                 return messages

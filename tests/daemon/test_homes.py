@@ -41,6 +41,28 @@ def test_what_was_given_away_is_not_ours_and_what_stayed_is() -> None:
     assert [homes.mine(job(partition=n)) for n in range(3)] == [False, True, False]
 
 
+def test_whose_a_job_is_changes_with_its_partition_however_often_it_was_asked_for() -> None:
+    sure = True
+    homes = Homes(["sms.jobs"], every=False, sure=lambda: sure)
+    asked = [job(partition=n) for n in (0, 0, 1)]
+    seen = []
+    for places in (frozenset[tuple[str, int]](), frozenset({ZERO}), frozenset({ZERO, ONE})):
+        homes.adopted(places)
+        seen.append([homes.mine(each) for each in asked])
+    homes.assigned(frozenset({ONE}))
+    seen.append([homes.mine(each) for each in asked])
+    sure = False
+    homes.revoked()
+    seen.append([homes.mine(each) for each in asked])
+    assert seen == [
+        [False, False, False],
+        [True, True, False],
+        [True, True, True],
+        [False, False, True],
+        [False, False, False],
+    ]
+
+
 def test_nothing_is_written_between_a_revocation_and_the_assignment_that_follows() -> None:
     homes = Homes(["sms.jobs"], every=False)
     assert homes.paused, "nothing was ever assigned"

@@ -276,12 +276,12 @@ LIFE_CYCLE = (
 SEVERAL_DAEMONS = (
     breaks(
         "6.1 a partition is ours once all that was told of it is known",
-        Edit("daemon.homes:Homes.assigned", "self.owned -= lost", "self.owned = places"),
+        Edit("daemon.homes:Homes.assigned", "self._own(self.owned - lost)", "self._own(places)"),
         by=f"{DAEMON}test_homes.py::test_a_partition_is_ours_once_it_was_adopted_and_not_before",
     ),
     breaks(
         "6.1 what was given away is not ours",
-        Edit("daemon.homes:Homes.assigned", "self.owned -= lost", "pass"),
+        Edit("daemon.homes:Homes.assigned", "self._own(self.owned - lost)", "pass"),
         by=f"{DAEMON}test_homes.py::test_what_was_given_away_is_not_ours_and_what_stayed_is",
     ),
     breaks(

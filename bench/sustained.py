@@ -14,8 +14,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.broker.base import Tail
@@ -109,7 +108,7 @@ async def sustained(
         traffic = Traffic(run, carriers, recipients=recipients)
         chosen = settings(carriers, options.bootstrap, prefix, recipients)
         try:
-            with _cores(options) as measured:
+            with apart() as measured:
                 async with asyncio.timeout(deadline), Stage(chosen, options.directory) as stage:
                     probed += syncs(stage.directory, 100)
                     with on(measured):
@@ -167,11 +166,6 @@ class Flow:
             self._heard = time.monotonic()
         else:
             self.stage.watch()
-
-
-def _cores(options: Options) -> AbstractContextManager[Set[int]]:
-    """The daemon's own; with Kafka, which needs as much as the daemon, whatever is free."""
-    return nullcontext(os.sched_getaffinity(0)) if options.bootstrap else apart()
 
 
 async def _keep_busy(stage: Stage, traffic: Traffic, seconds: float) -> Sustained:

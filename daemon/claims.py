@@ -7,8 +7,13 @@ it names has been answered, given up or taken back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
+
+from .named import Claim, Named
+
+__all__ = ["START_BITS", "Claim", "Claims", "Named", "pack", "pack_all", "unpack"]
 
 START_BITS = 40
 """Claims are numbered from the count of starts, shifted by this: always higher than before."""
@@ -50,21 +55,7 @@ class Claims:
         return done
 
 
-class Named(msgspec.Struct, array_like=True):
-    """A message in a claim: what a restart needs to know if it was on the wire."""
-
-    mid: int
-    reference: int
-    parts: int
-    node: str
-
-
-class Claim(msgspec.Struct, array_like=True):
-    account: str
-    messages: list[Named]
-
-
-_encode = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def pack(account: str, messages: Sequence[tuple[int, int, int, str]]) -> bytes:
@@ -77,4 +68,4 @@ def pack_all(claims: Sequence[Claim]) -> bytes:
     return _encode(claims)
 
 
-unpack = msgspec.msgpack.Decoder(list[Claim]).decode
+unpack: Final = msgspec.msgpack.Decoder(list[Claim]).decode

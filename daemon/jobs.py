@@ -8,23 +8,17 @@ looked at: that refuses a message, not a job.
 from __future__ import annotations
 
 import base64
-from enum import IntEnum
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Meta, Struct
-from msgspec.structs import astuple
 
+from .fields import DEFAULT_TENANT, Job, Lane, Wire
 from .refusal import (
     DEEPEST_META,
     FARTHEST,
-    LONGEST_ID,
     LONGEST_META,
-    LONGEST_TEXT,
-    MOST_RECIPIENTS,
     NO_MOMENT,
-    SIGNATURE,
     TOO_FAR,
     JobError,
     explain,
@@ -36,79 +30,20 @@ from .refusal import (
 __all__ = ["Job", "JobError", "Lane", "dead_letter", "decode", "digest", "pack", "unpack"]
 
 MSGPACK = "application/msgpack"
-DEFAULT_TENANT = "default"
 
+URGENT: Final = Lane.URGENT
+NORMAL: Final = Lane.NORMAL
+BULK: Final = Lane.BULK
+LANES: Final = {"urgent": URGENT, "normal": NORMAL, "bulk": BULK}
 
-class Lane(IntEnum):
-    """Which queue of its account a message waits in; smaller goes first."""
-
-    URGENT = 0
-    NORMAL = 1
-    BULK = 2
-
-
-URGENT, NORMAL, BULK = Lane
-_NONE: Any = None
-LANES = {"urgent": URGENT, "normal": NORMAL, "bulk": BULK}
-
-
-class Job(Struct, omit_defaults=True, gc=False):
-    """What a record asks for.  Times are seconds since 1970.
-
-    Fields may be added at the end, with a default, and never renamed: `pack` leaves defaults
-    out, so ledgers and digests of an older version stay readable and equal.
-    """
-
-    id: str
-    to: tuple[str, ...]
-    """As given, not yet folded."""
-    text: str
-    signature: str | None = None
-    tenant: str = DEFAULT_TENANT
-    ext: str = ""
-    priority: Lane = Lane.NORMAL
-    not_before: float | None = None
-    expires_at: float | None = None
-    report: bool = True
-    account: str | None = None
-    on_uncertain: Literal["resend", "wait"] | None = None
-    meta: bytes | None = None
-    """Compact JSON."""
-
-    def __eq__(self, other: object) -> bool:
-        # Whether it was read from a record or from the ledger makes no difference.
-        return isinstance(other, Job) and astuple(self) == astuple(other)
-
-
-class _Wire(Job, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """A job as its record spells it, until `decode` has made each field what a job has.
-
-    No field may be null; the defaults are those of a job.
-    """
-
-    id: Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-    to: (  # type: ignore[assignment]
-        Annotated[str, Meta(min_length=1)]
-        | Annotated[tuple[str, ...], Meta(min_length=1, max_length=MOST_RECIPIENTS)]
-    )
-    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-    signature: Annotated[str, Meta(min_length=SIGNATURE[0], max_length=SIGNATURE[1])] = _NONE
-    priority: Literal["urgent", "normal", "bulk"] = Lane.NORMAL  # type: ignore[assignment]
-    not_before: str = _NONE  # type: ignore[assignment]
-    expires_at: str = _NONE  # type: ignore[assignment]
-    account: str = _NONE
-    on_uncertain: Literal["resend", "wait"] = _NONE
-    meta: dict[str, Any] = _NONE  # type: ignore[assignment]
-
-
-_from_json = msgspec.json.Decoder(_Wire).decode
-_from_msgpack = msgspec.msgpack.Decoder(_Wire).decode
-_to_json = msgspec.json.Encoder().encode
-_to_sorted_json = msgspec.json.Encoder(order="sorted").encode
-_any_json = msgspec.json.Decoder().decode
-_pack = msgspec.msgpack.Encoder().encode
-_nothing = blake2b(digest_size=16)
-_unpack = msgspec.msgpack.Decoder(Job).decode
+_from_json: Final = msgspec.json.Decoder(Wire).decode
+_from_msgpack: Final = msgspec.msgpack.Decoder(Wire).decode
+_to_json: Final = msgspec.json.Encoder().encode
+_to_sorted_json: Final = msgspec.json.Encoder(order="sorted").encode
+_any_json: Final = msgspec.json.Decoder().decode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_nothing: Final = blake2b(digest_size=16)
+_unpack: Final = msgspec.msgpack.Decoder(Job).decode
 
 
 def decode(value: bytes, content_type: str | None, now: float) -> Job:

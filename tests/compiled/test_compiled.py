@@ -34,19 +34,14 @@ PARTS = (
 
 INTERPRETED = (
     # Structs of msgspec, and bodies of PDUs, which a decorator makes.
-    *("daemon.changelog", "daemon.claims", "daemon.early", "daemon.jobs", "daemon.shapes"),
+    *("daemon.changelog", "daemon.early", "daemon.fields", "daemon.named", "daemon.shapes"),
     *("daemon.config", "daemon.steps", "protocols.wire", "protocols.cmpp.pdus"),
     *("protocols.sgip.pdus", "protocols.smgp.pdus", "protocols.smpp.pdus"),
     # What is asked when something begins, not for each message: settings, logins, reading back.
     *("daemon.broker.base", "daemon.clock", "daemon.codes.table", "daemon.ledger"),
     *("daemon.ledger.errors", "daemon.ledger.files", "daemon.ledger.reader", "daemon.reading"),
-    *(
-        "daemon.ledger.start",
-        "daemon.recall",
-        "daemon.recovery",
-        "protocols.cmpp.digest",
-        "protocols.smgp.digest",
-    ),
+    *("daemon.ledger.start", "daemon.recall", "daemon.recovery", "daemon.refusal"),
+    *("protocols.cmpp.digest", "protocols.smgp.digest"),
     *("protocols.cmpp.account", "protocols.sgip.account"),
     *("protocols.smgp.account", "protocols.smpp.account"),
     # Constants, which are taken over at import.

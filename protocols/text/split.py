@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +11,8 @@ from protocols.text.coding import Alphabet, encode
 from protocols.text.header import spell
 
 MOST_PARTS = 255
+ANY = 1 << 62
+"""No text has so many octets."""
 BILLED = 70  # UTF-16 units that are charged as one message
 
 
@@ -60,7 +61,7 @@ class Segment:
 
 def uncut(protocol: str, header: str) -> dict[Alphabet, int]:
     """Octets up to which a text is one piece, whatever its characters; see `pieces`."""
-    most = sys.maxsize if header == "payload" else 0
+    most = ANY if header == "payload" else 0
     return {
         alphabet: max(most, limits.single if limits.characters > limits.single else 0)
         for (name, alphabet), limits in LIMITS.items()

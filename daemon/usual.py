@@ -93,6 +93,9 @@ class Usual:
         step = Step(at, "answered", 1, attempt, node, code)
         before: tuple[Step, ...] | None = None
         after: tuple[Step, ...] = ()
+        shared: bytes | None = None
+        """What members of a list have in common, from the message `first` to `last`."""
+        first = last = 0
         for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
             m, part, place = write.message, write.part, write.place
             if not (
@@ -136,13 +139,22 @@ class Usual:
             else:
                 if carrier_id != write.carrier_id:
                     m.lists += ((place, carrier_id),)
-                for key in write.keys:
+                for key in write.keys[:-1]:
                     rows.append((account, key, m.mid, WITH_RECIPIENT))
+                if write.keys[-1] == shared and m.mid == last + 1:
+                    last += 1
+                else:
+                    if shared is not None:
+                        rows.append((account, shared, first, first - last))
+                    shared = write.keys[-1]
+                    first = last = m.mid
                 if (account, m.to) in members:
                     correlate.register_member(account, write.keys, m, part)
                 else:
                     members[account, m.to] = Listed(m, part, write.keys, None)
             taken.append(m)
+        if shared is not None:
+            rows.append((account, shared, first, first - last))
         if taken:
             correlate.trim(len(taken))
             c.safe += taken

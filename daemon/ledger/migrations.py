@@ -52,7 +52,7 @@ STEPS = (
     ),
     Step(
         4,
-        "keys gather in octets, and move over in runs",
+        "keys gather in octets and move over in runs, and a list's id is one row",
         ledger="create table gathered"
         " (n integer primary key, hashes blob not null, refs blob not null) strict;"
         " create table run"

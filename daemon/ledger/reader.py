@@ -123,10 +123,19 @@ def recent_refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
 
 
 def carrier_ids(db: sqlite3.Connection, mids: Iterable[int]) -> list[tuple[str, bytes, int, int]]:
-    """The carrier ids of these messages: account, key, mid, part."""
+    """The carrier ids that lead to these messages: account, key, mid, part; each once.
+
+    What members of a list have in common stands with the first of them, and leads to all.
+    """
     rest = "from carrier_id where mid in (select value from json_each(?))"
     rows = fetch(db, "account, hex(key), mid, part", rest, (_json(mids),))
-    return [(account, bytes.fromhex(key), mid, part) for account, key, mid, part in rows]
+    found = (
+        (account, bytes.fromhex(key), each, max(part, 0))
+        for account, key, mid, part in rows
+        for each in range(mid, mid + 1 - min(part, 0))
+    )
+    # One that was answered for itself as well has a row of its own.
+    return list(dict.fromkeys(found))
 
 
 def archived(state_dir: Path, seqs: set[int]) -> list[JobRow]:

@@ -96,7 +96,7 @@ class Entries:
     jobs: list[JobValues] = field(default_factory=list)
     messages: list[MessageValues] = field(default_factory=list)
     carrier_ids: list[tuple[str, bytes, int, int]] = field(default_factory=list)
-    """account, key, mid, part"""
+    """account, key, mid, part; a part below 0 stands for 0 of that message and of so many behind"""
     claims: list[tuple[int, float, bytes]] = field(default_factory=list)
     """id, when, mids"""
     unclaims: list[int] = field(default_factory=list)

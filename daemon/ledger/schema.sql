@@ -1,6 +1,6 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
 -- Version 4, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
--- in the ledger, 3 no runs there.
+-- in the ledger, 3 no runs there and no parts below 0.
 
 create table job (
     seq integer primary key,            -- in the order of taking
@@ -27,7 +27,8 @@ create table message (
     changed integer not null            -- second of the last commit that wrote it
 ) strict;
 
--- Clustered by message: carrier ids come in the order of sending, so this appends.
+-- Clustered by message: carrier ids come in the order of sending, so this appends.  A part below 0
+-- is 0 of that message and of so many behind it: of members of a list, each with its recipient.
 create table carrier_id (
     mid integer not null,
     part integer not null,

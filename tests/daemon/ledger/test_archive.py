@@ -321,6 +321,27 @@ async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
     assert rows(state_dir / LEDGER, "lookup") == 2
 
 
+async def test_an_id_in_common_leads_to_every_member_of_its_list_also_from_an_archive(
+    ledger: Ledger, archiver: Archiver, history: History
+) -> None:
+    ids = [(ACCOUNT, b"list", mid(1, 1), -2), (ACCOUNT, b"own", mid(1, 2), 0)]
+    ids.append((ACCOUNT, b"list", mid(1, 3), 0))  # which the first of them leads to as well
+    rows = [finished(1, index) for index in range(5)]
+    await kept(ledger, taken([1], recipients=5), Entries(messages=rows, carrier_ids=ids))
+    assert await ledger.find([(ACCOUNT, b"list"), (ACCOUNT, b"own")]) == {
+        (ACCOUNT, b"list"): [(mid(1, 3), 0), (mid(1, 2), 0), (mid(1, 1), 0)],
+        (ACCOUNT, b"own"): [(mid(1, 2), 0)],
+    }
+
+    def traced() -> list[int]:
+        return [row.mid for _, row in history.by_carrier_id([(ACCOUNT, b"list")])]
+
+    assert traced() == [mid(1, 1), mid(1, 2), mid(1, 3)]
+    assert await archiver.sweep(NOON + 2 * HOUR) == 1
+    assert await ledger.find([(ACCOUNT, b"list")]) == {}
+    assert traced() == [mid(1, 1), mid(1, 2), mid(1, 3)]
+
+
 async def test_an_archive_is_one_closed_file_between_sweeps(
     ledger: Ledger, archiver: Archiver, state_dir: Path
 ) -> None:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
@@ -34,6 +33,7 @@ from .correlate import Correlate
 from .disk import Disk
 from .doors import Doors
 from .engine import Engine
+from .handover import Handover
 from .holds import Holds
 from .homes import Homes
 from .http import Http
@@ -57,7 +57,7 @@ from .queues import RouteQueue
 from .records import Records
 from .recovery import durable, recover
 from .refill import Refill
-from .reload import binds_anew, merged, needs_restart
+from .reload import Reloading
 from .replica import Replica
 from .router import Router
 from .settle import Settle
@@ -67,15 +67,13 @@ from .stops import Stops
 from .sweep import Sweep
 from .takeover import Takeover
 from .tally import Tally
+from .tasks import Tasks
 from .teller import Teller
 from .ticker import Ticker
 from .vitals import Vitals
 from .wiretap.taps import Taps
 
 log = structlog.get_logger()
-
-HAND_OVER_WITHIN = 2.0
-"""Seconds that a revocation waits for answers, and for what became of them to be published."""
 
 
 class Stopped(Exception):  # noqa: N818  # an end, not a fault of the caller
@@ -103,9 +101,8 @@ class App:
         self.notify = notify if notify is not None else Notify()
         self.inherited = inherited if inherited is not None else Inherited()
         self.stamps = Stamps(config.daemon.timezone)
-        self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
-        self._bug: BaseException | None = None
+        self.tasks = Tasks(self._stopping.set)
         self._build()
 
     # Building
@@ -261,6 +258,17 @@ class App:
             tally=self.tally,
             now=self.loop.time,
         )
+        self.handover = Handover(
+            engine=self.engine,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            homes=self.homes,
+            takeover=self.takeover,
+            ticker=self.ticker,
+            offsets=self.offsets,
+            accounts=self.accounts,
+            state=topics.state,
+        )
         longest = max((account.report_within for account in settings.values()), default=0.0)
         self.sweep = Sweep(self.ledger, config.daemon, longest)
         metrics = Metrics(
@@ -286,6 +294,19 @@ class App:
             self.engine.detach,
             self.inherited,
         )
+        self.reloading = Reloading(
+            settings=settings,
+            accounts=self.accounts,
+            engine=self.engine,
+            settle=self.settle,
+            records=self.records,
+            sweep=self.sweep,
+            parking=self.parking,
+            pool=self.pool,
+            doors=self.doors,
+            router=self.router,
+            clock=self._clock,
+        )
         entries = Entries(self.doors.listeners)
         shown = registry(metrics, vitals, entries, Kept(self.sweep.retention))
         self.http = Http(shown, self.status.not_ready, self.status.show)
@@ -304,7 +325,7 @@ class App:
 
         Takes nothing where it was told to stop meanwhile: `drain` is next.
         """
-        self.loop.set_exception_handler(self._unhandled)
+        self.tasks.watch()
         wanted = topics_of(self.config)
         if self.config.broker.kind == "local":
             await self.broker.create(wanted)
@@ -319,7 +340,7 @@ class App:
         await self.replica.start()
         await recover(self.ledger, self.engine, self.inbound)
         self.replica.stopping.restore()
-        self._run("replica", self.replica.run())
+        self.tasks.run("replica", self.replica.run())
         # Before anything is assigned to us: who has a partition should be able to work on it.
         await self.replica.caught_up()
         if self.homes.every:
@@ -327,18 +348,18 @@ class App:
         await self.doors.open()
         if left := self.inherited.left():
             log.warning("inherited sockets that are no account's `listen`", addresses=left)
-        self._run("outbox", self.outbox.run())
-        self._run("ticker", self.ticker.run())
-        self._run("refill", self.refill.run())
-        self._run("sweep", self.sweep.run())
-        self._run("parking", self.parking.run())
-        self._run("takeover", self.takeover.run())
+        self.tasks.run("outbox", self.outbox.run())
+        self.tasks.run("ticker", self.ticker.run())
+        self.tasks.run("refill", self.refill.run())
+        self.tasks.run("sweep", self.sweep.run())
+        self.tasks.run("parking", self.parking.run())
+        self.tasks.run("takeover", self.takeover.run())
         self.pool.start()
         # The group may keep us waiting: a member that was killed has its partitions for a while.
         await self._unless_stopped(self.source.start())
         if self._stopping.is_set():
             return
-        self._run("intake", self.intake.run())
+        self.tasks.run("intake", self.intake.run())
         self.status.starting = False
         self.notify.ready()
         log.info(
@@ -352,7 +373,7 @@ class App:
         """From start to the end of the drain; returns the exit status of `carrierd run`."""
         await self.start()
         stop = asyncio.create_task(self._stopped())
-        ends: list[asyncio.Future[None]] = [stop, self.ledger.failed, *self._tasks]
+        ends: list[asyncio.Future[None]] = [stop, self.ledger.failed, *self.tasks]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         cause = self._failure()
         stop.cancel()
@@ -380,31 +401,9 @@ class App:
         self._stopping.set()
 
     def _failure(self) -> BaseException | None:
-        if self._bug is not None:
-            return self._bug
-        if self.ledger.failed.done():
+        if self.tasks.bug is None and self.ledger.failed.done():
             return self.ledger.failed.exception()
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                return task.exception()
-        return None
-
-    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception in a callback.
-
-        The network's are ordinary.  Any other is a bug that may have cost events: the daemon stops,
-        and the ledger knows what was under way when it starts again.
-        """
-        exc = context.get("exception")
-        if exc is None or isinstance(exc, OSError):
-            log.warning("connection trouble", error=str(exc or context.get("message")))
-            return
-        log.critical("bug", error=repr(exc), where=context.get("message"), exc_info=exc)
-        self._bug = exc
-        self._stopping.set()
-
-    def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
+        return self.tasks.failure()
 
     def reload(self, config: Config) -> None:
         """Take over another configuration; what only a restart can take over is logged.
@@ -414,37 +413,7 @@ class App:
         if self.status.draining:
             log.warning("not reloaded", reason="draining")
             return
-        for key in needs_restart(self.config, config):
-            log.warning("needs a restart", key=key)
-        old, config = self.config, merged(self.config, config)
-        self.config = config
-        self.settle.hold = config.uncertain.hold
-        self.settle.resend = config.uncertain.then == "resend"
-        self.sweep.settings = config.daemon
-        self.parking.after = config.daemon.park_after
-        for name, settings in config.accounts.items():
-            before = old.accounts.get(name)
-            self.settings[name] = settings
-            self.records.protocols[name] = settings.protocol
-            account = self.accounts.get(name)
-            if account is None:
-                account = Account(name, settings, self.engine, self.loop.time())
-                self.accounts[name] = account
-            elif before == settings:
-                continue
-            account.change(settings)
-            self.doors.admit(account)
-            self.pool.change(
-                account,
-                maker(settings, self._clock),
-                anew=before is not None and binds_anew(before, settings),
-            )
-        for name in old.accounts.keys() - config.accounts.keys():
-            self.pool.end(self.accounts[name])
-            self.doors.dismiss(self.accounts[name])
-        for account in self.router.change(config.routes, config.accounts):
-            account.nudge()
-        log.info("reloaded", accounts=len(config.accounts))
+        self.config = self.reloading.take_over(self.config, config)
 
     # Stopping
 
@@ -458,12 +427,12 @@ class App:
         self.intake.stop()
         for account in self.accounts.values():
             account.dealing.draining = True
-        await self._end_task("intake", deadline)
+        await self.tasks.ended("intake", deadline)
         await durable(self.ledger)  # claims under way reach their links
-        self._unload()
-        clean = await self._answered_by(deadline)
+        self.handover.unload()
+        clean = await self.handover.answered_by(deadline)
         await self.engine.reports.settled()
-        await self._told()  # and acknowledged to the carriers
+        await self.handover.told()  # and acknowledged to the carriers
         await self.doors.close()
         await self.pool.stop()
         await self.engine.reports.settled()
@@ -481,37 +450,9 @@ class App:
         log.info("stopped", clean=clean)
         return 0 if clean else 1
 
-    async def _answered_by(self, deadline: float) -> bool:
-        """Wait for the answers that are owed; whether all came."""
-        while self._unanswered():
-            if self.loop.time() >= deadline:
-                return False
-            await asyncio.sleep(0.02)
-        return True
-
-    def _unload(self) -> None:
-        """What is claimed and not written yet waits in the ledger, and is not in doubt there."""
-        c = Changes()
-        for account in self.accounts.values():
-            for link in list(account.links):
-                for write in link.unload():
-                    self.engine.claiming.taken_back(write.message, write.part, c)
-        self.engine.keeping.commit(c)
-
-    def _unanswered(self) -> bool:
-        # Not only those that are dealt to: a bind that is held or ends is owed answers, too.
-        return any(link.session.unanswered or link.reserved for link in self.engine.of_link)
-
-    async def _end_task(self, name: str, deadline: float) -> None:
-        for task in self._tasks:
-            if task.get_name() == name:
-                await asyncio.wait([task], timeout=max(0.1, deadline - self.loop.time()))
-
     async def _abandon(self) -> None:
         """Something failed: close what can be closed, promise nothing."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.cancel()
         for account in self.accounts.values():
             account.stop()
             for link in list(account.links):
@@ -522,9 +463,7 @@ class App:
     async def _close(self) -> None:
         for account in self.accounts.values():
             account.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.cancel()
         await self.http.stop()
         await self.control.close()
         await self.source.close()
@@ -558,36 +497,10 @@ class App:
         self.takeover.assigned(places)
 
     async def _revoked(self, places: frozenset[Place]) -> None:
-        """Hand over: nothing of these is written any more, and what became of them is told."""
-        if self.homes.every:
-            return
-        self.takeover.revoked()
-        await self._answered_by(self.loop.time() + HAND_OVER_WITHIN)
-        self.engine.tell_doubts()
-        if self.homes.lapsed:
-            await self._tell_outcomes()
-        else:
-            await self._told()
-        self.ticker.commit_offsets()
-        for topic, partition in places:
-            self.offsets.forget(topic, partition)
+        await self.handover.revoked(places)
 
     def _left(self, message: Message) -> None:
         self.router.left(message)
-
-    async def _told(self) -> None:
-        """Until what became of messages so far is published, if that is soon."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HAND_OVER_WITHIN):
-                await durable(self.ledger)
-                await self.outbox.reached(self.engine.keeping.last_batch)
-
-    async def _tell_outcomes(self) -> None:
-        """What was answered here stays true whoever has the message now, who may not know of it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HAND_OVER_WITHIN):
-                await durable(self.ledger)
-                await self.outbox.tell(self.config.broker.topics.state)
 
     def _goes_to(self, message: Message) -> str | None:
         return self.router.goes_to(message)

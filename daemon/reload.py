@@ -8,11 +8,26 @@ said, and the rest is done.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 import structlog
 
+from protocols.session import Clock
+
+from .account import Account
+from .carriers import maker
 from .config import Account as Settings
 from .config import Config
+from .doors import Doors
+from .engine import Engine
+from .parking import Parking
+from .pool import Pool
+from .records import Records
+from .router import Router
+from .settle import Settle
+from .sweep import Sweep
 
 log = structlog.get_logger()
 
@@ -93,3 +108,68 @@ def merged(old: Config, new: Config) -> Config:
         routes=msgspec.structs.replace(new.routes, prefixes=old.routes.prefixes),
         accounts=accounts,
     )
+
+
+class Reloading:
+    """`settings` are those of the accounts, by name: all that ever were."""
+
+    def __init__(
+        self,
+        *,
+        settings: dict[str, Settings],
+        accounts: dict[str, Account],
+        engine: Engine,
+        settle: Settle,
+        records: Records,
+        sweep: Sweep,
+        parking: Parking,
+        pool: Pool,
+        doors: Doors,
+        router: Router,
+        clock: Callable[[], Clock],
+    ) -> None:
+        self.settings = settings
+        self.accounts = accounts
+        self.engine = engine
+        self.settle = settle
+        self.records = records
+        self.sweep = sweep
+        self.parking = parking
+        self.pool = pool
+        self.doors = doors
+        self.router = router
+        self.clock = clock
+
+    def take_over(self, old: Config, new: Config) -> Config:
+        """Returns the configuration that is in force then; what needs a restart is logged."""
+        for key in needs_restart(old, new):
+            log.warning("needs a restart", key=key)
+        config = merged(old, new)
+        self.settle.hold = config.uncertain.hold
+        self.settle.resend = config.uncertain.then == "resend"
+        self.sweep.settings = config.daemon
+        self.parking.after = config.daemon.park_after
+        for name, settings in config.accounts.items():
+            before = old.accounts.get(name)
+            self.settings[name] = settings
+            self.records.protocols[name] = settings.protocol
+            account = self.accounts.get(name)
+            if account is None:
+                account = Account(name, settings, self.engine, asyncio.get_running_loop().time())
+                self.accounts[name] = account
+            elif before == settings:
+                continue
+            account.change(settings)
+            self.doors.admit(account)
+            self.pool.change(
+                account,
+                maker(settings, self.clock),
+                anew=before is not None and binds_anew(before, settings),
+            )
+        for name in old.accounts.keys() - config.accounts.keys():
+            self.pool.end(self.accounts[name])
+            self.doors.dismiss(self.accounts[name])
+        for account in self.router.change(config.routes, config.accounts):
+            account.nudge()
+        log.info("reloaded", accounts=len(config.accounts))
+        return config

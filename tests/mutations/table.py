@@ -253,12 +253,14 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
 LIFE_CYCLE = (
     breaks(
         "2 SIGTERM waits for the answers that are owed",
-        Edit("daemon.app:App._answered_by", "while self._unanswered():", "while False:"),
+        Edit("daemon.handover:Handover.answered_by", "while self._unanswered():", "while False:"),
         by=f"{LIFE}test_drain.py::test_a_drain_waits_for_the_answers_that_are_owed_and_tells_them",
     ),
     breaks(
         "2 SIGTERM waits no longer than drain_within",
-        Edit("daemon.app:App._answered_by", "if self.loop.time() >= deadline:", "if False:"),
+        Edit(
+            "daemon.handover:Handover.answered_by", "if self.loop.time() >= deadline:", "if False:"
+        ),
         by=f"{LIFE}test_drain.py::test_a_drain_takes_no_longer_than_it_may",
     ),
     breaks(

@@ -308,8 +308,8 @@ class Member(Desk):
 
     def failed(self) -> BaseException | None:
         """What ended a task that must not end."""
-        if self.app._bug is not None:
-            return self.app._bug
+        if self.app.tasks.bug is not None:
+            return self.app.tasks.bug
         if self.app.ledger.failed.done():
             return self.app.ledger.failed.exception()
         for task in self.tasks:

@@ -113,7 +113,7 @@ async def test_what_a_lost_link_gave_back_unwritten_is_not_in_doubt_after_a_clea
     assert peer.link.reserved == 2
     peer.lost()
     await desk.settle()
-    desk.app._unload()
+    desk.app.handover.unload()
     await desk.settle()
     fresh = await make_desk(after=desk)
     assert fresh.told == []

@@ -58,7 +58,7 @@ class Claiming:
             node = run.link.label
             for m in run.messages:
                 if m.claim:
-                    claims.release((m.claim,))
+                    claims.release(m.claim)
                 m.claim = claim
                 named.append((m.mid, m.reference, len(m.parts), node))
         c = Changes()

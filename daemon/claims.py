@@ -6,7 +6,7 @@ it names has been answered, given up or taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -34,18 +34,16 @@ class Claims:
         self._open[claim] = messages
         return claim
 
-    def release(self, claims: Iterable[int]) -> None:
-        """One message less, of each."""
-        open_ = self._open
-        for claim in claims:
-            left = open_.get(claim)
-            if left is None:
-                continue
-            if left > 1:
-                open_[claim] = left - 1
-            else:
-                del open_[claim]
-                self._done.append(claim)
+    def release(self, claim: int, messages: int = 1) -> None:
+        """So many messages less; nothing for one that is no claim any more."""
+        left = self._open.get(claim)
+        if left is None:
+            return
+        if left > messages:
+            self._open[claim] = left - messages
+        else:
+            del self._open[claim]
+            self._done.append(claim)
 
     def done(self) -> list[int]:
         """Claims that may be dropped from the ledger, once."""

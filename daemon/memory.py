@@ -7,7 +7,6 @@ let go of, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from functools import partial
 
 from protocols import ids
@@ -83,39 +82,42 @@ class Memory:
     def touched(self, c: Changes) -> None:
         """Let go of messages that are over, and of claims on those that are; note wake times."""
         touched, open_ = c.touched, self.open
-        self._release([m for m in touched if m.claim and m.out == 0])
         if not self.homes.every:
             mine = self.homes.mine
             for m in touched:
                 if m.out == 0 and not mine(m.job) and open_.get(m.mid) is m:
                     self.let_go(m)
-        # What waits is left to the queues, which read back all that they do not hold.
-        gone = {
-            m.mid: m for m in touched if m.final or (m.state not in WAITS and m.mid not in open_)
-        }
+        gone: Gone = {}
+        horizon = self.alarms.horizon
+        claim = count = 0  # neighbours have one claim
+        for m in touched:
+            if m.claim and m.out == 0:
+                if m.claim != claim:
+                    self.claims.release(claim, count)
+                    claim, count = m.claim, 0
+                count += 1
+                m.released = max(m.released, claim)
+                m.claim = 0
+            if m.final:
+                gone[m.mid] = m
+                continue
+            # What waits is left to the queues, which read back all that they do not hold.
+            if m.state not in WAITS and m.mid not in open_:
+                gone[m.mid] = m
+            wake = m.wake
+            if wake is not None and wake <= horizon:
+                self.alarms.push(wake, m.mid)
+        self.claims.release(claim, count)
         if gone:
             self._closing.update(dict.fromkeys(gone, gone))
             c.then.append(partial(self._forget, gone))
-        horizon = self.alarms.horizon
-        for m in touched:
-            wake = m.wake
-            if wake is not None and wake <= horizon and not m.final:
-                self.alarms.push(wake, m.mid)
 
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""
-        self._release((m,))
-
-    def _release(self, messages: Iterable[Message]) -> None:
-        claims = []
-        for m in messages:
-            claim = m.claim
-            if claim:
-                if claim > m.released:
-                    m.released = claim
-                m.claim = 0
-                claims.append(claim)
-        self.claims.release(claims)
+        if m.claim:
+            self.claims.release(m.claim)
+            m.released = max(m.released, m.claim)
+            m.claim = 0
 
     def closed(self, message: Message) -> None:
         """The message is final: memory lets go of it."""

@@ -311,10 +311,12 @@ class Session:
 
     def _next_sequence(self) -> int:
         """1 to `last_sequence`, cyclic, never one that is still waiting for its answer."""
+        sequence = self._sequence
         while True:
-            self._sequence = self._sequence % self.last_sequence + 1
-            if self._sequence not in self._window and self._sequence not in self._late:
-                return self._sequence
+            sequence = sequence % self.last_sequence + 1
+            if sequence not in self._window and sequence not in self._late:
+                self._sequence = sequence
+                return sequence
 
     def _end(self, reason: str, *, error: bool) -> None:
         if self.state is State.CLOSED:

@@ -16,11 +16,20 @@ def test_each_claim_is_done_with_its_last_message(sizes: list[int], random: obje
     random.shuffle(order)  # type: ignore[attr-defined]
     left = dict(numbers)
     for number in order:
-        claims.release([number])
+        claims.release(number)
         left[number] -= 1
         assert claims.done() == ([number] if not left[number] else [])
-    claims.release([order[0]])
+    claims.release(order[0])
     assert claims.done() == []
+
+
+def test_neighbours_are_released_together() -> None:
+    claims = Claims(100)
+    claim = claims.make(5)
+    claims.release(claim, 3)
+    assert claims.done() == []
+    claims.release(claim, 2)
+    assert claims.done() == [claim]
 
 
 def test_a_later_claim_has_a_higher_number() -> None:

@@ -132,7 +132,7 @@ NOTHING_IS_SENT_TWICE_WITHOUT_NEED = (
     ),
     breaks(
         "6.2 a claim holds until the last message it names is answered",
-        Edit("daemon.claims:Claims.release", "if left > 1:", "if False:"),
+        Edit("daemon.claims:Claims.release", "if left > messages:", "if False:"),
         by=f"{DAEMON}test_claims.py::test_each_claim_is_done_with_its_last_message",
     ),
     breaks(
@@ -523,7 +523,7 @@ SEQUENCES = (
         "6.2 an answer finds the one part that has its number",
         Edit(
             "protocols.session:Session._next_sequence",
-            "if self._sequence not in self._window and self._sequence not in self._late:",
+            "if sequence not in self._window and sequence not in self._late:",
             "if True:",
         ),
         by=(

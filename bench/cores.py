@@ -21,6 +21,12 @@ def apart() -> Iterator[Set[int]]:
 
 
 @contextlib.contextmanager
+def together() -> Iterator[Set[int]]:
+    """Everybody has all cores."""
+    yield os.sched_getaffinity(0)
+
+
+@contextlib.contextmanager
 def on(cores: Set[int]) -> Iterator[None]:
     """A process that is started inside runs on these, with all its threads; afterwards the
     starting thread is where it was.

@@ -11,6 +11,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NamedTuple
 
 from daemon.demo.settings import Value
 
@@ -41,11 +42,35 @@ JUDGED = {"smpp34": WINDOWS, "smpplib": WINDOWS, "aiosmpplib": (FLOOD,)}
 ALSO = {"aiosmpplib": WINDOWS}
 """Windows that are shown and not judged."""
 EXTRA = "carrierd[peers]"
+FREE = frozenset({"smpp34", "smpplib"})
+"""These run once more with all cores for everybody, as they would by themselves: a core of its own
+is what the daemon has, and may be better or worse for what has several threads.
+"""
 JASMIN = 20.0
 """How many times as fast as Jasmin the daemon is expected to be."""
 
 
-Key = tuple[str, int]
+class Key(NamedTuple):
+    """One way to run a client."""
+
+    name: str
+    window: int
+    alone: bool = True
+    """On a core of its own; else everybody has all."""
+
+    @property
+    def words(self) -> str:
+        how = f"{self.name}, window {self.window}" if self.window else f"{self.name}, flooded"
+        return how if self.alone else f"{how}, all cores"
+
+
+def _ways() -> list[Key]:
+    return [
+        Key(name, window, alone)
+        for name in LEAST
+        for alone in ((True, False) if name in FREE else (True,))
+        for window in (*JUDGED[name], *ALSO.get(name, ()))
+    ]
 
 
 async def measure(options: Options) -> Result:
@@ -60,22 +85,21 @@ async def measure(options: Options) -> Result:
     seconds, repeats = options.seconds or SECONDS, options.repeats or REPEATS
     ours: list[Sustained] = []
     theirs: dict[Key, list[Run]] = {}
-    ways: list[Run] = []
+    by_way_of: list[Run] = []
     why: str | None = None
     probed: list[float] = []
     for number in range(1, repeats + 1):
         options.note(f"peers: carrierd, run {number} of {repeats}")
         ours.append(await sustained((CARRIER,), seconds, options, probed))
-        for name in LEAST:
-            for window in (*JUDGED[name], *ALSO.get(name, ())):
-                options.note(f"peers: {_words(name, window)}, run {number} of {repeats}")
-                lasts = seconds if window else options.seconds or FLOOD_SECONDS
-                run = await submit_only(name, window, lasts, options)
-                theirs.setdefault((name, window), []).append(run)
+        for way in _ways():
+            options.note(f"peers: {way.words}, run {number} of {repeats}")
+            lasts = seconds if way.window else options.seconds or FLOOD_SECONDS
+            run = await submit_only(way.name, way.window, lasts, options, alone=way.alone)
+            theirs.setdefault(way, []).append(run)
         if options.jasmin is not None and why is None:
             options.note(f"peers: Jasmin, run {number} of {repeats}")
             try:
-                ways.append(await by_jasmin(options.jasmin, seconds, options))
+                by_way_of.append(await by_jasmin(options.jasmin, seconds, options))
             except (UnavailableError, BenchError) as exc:
                 why = str(exc)
                 options.note(f"peers: Jasmin cannot run: {why}")
@@ -89,14 +113,16 @@ async def measure(options: Options) -> Result:
     chosen = settings((CARRIER,), options.bootstrap, "")
     result = Result("peers", parameters | chosen.parameters(), machine(load) | shown_syncs(probed))
     for name, least in LEAST.items():
-        result.targets.append(_ratio(name, least, ours, theirs))
-    if ways:
+        for alone in (True, False):
+            if judged := [way for way in theirs if way[::2] == (name, alone) and _judged(way)]:
+                result.targets.append(_ratio(judged, least, ours, theirs))
+    if by_way_of:
         # It may have failed in a later round.
-        rates = [way.per_second for way in ways]
+        rates = [run.per_second for run in by_way_of]
         ratios = _ratios(ours[: len(rates)], rates)
         result.targets.append(at_least("carrierd / Jasmin", JASMIN, ratios, "", 1))
         name, window = JASMIN_CLIENT
-        theirs[f"Jasmin, from {name}", window] = ways
+        theirs[Key(f"Jasmin, from {name}", window)] = by_way_of
     _verdicts(result, ours, theirs)
     _tables(result, ours, theirs)
     if why is not None:
@@ -104,14 +130,17 @@ async def measure(options: Options) -> Result:
     return result
 
 
+def _judged(way: Key) -> bool:
+    return way.window in JUDGED[way.name]
+
+
 def _ratio(
-    name: str, least: float, ours: Sequence[Sustained], theirs: dict[Key, list[Run]]
+    ways: Sequence[Key], least: float, ours: Sequence[Sustained], theirs: dict[Key, list[Run]]
 ) -> Target:
-    """Round by round, against the fastest of its windows."""
-    rates = {window: [run.per_second for run in theirs[name, window]] for window in JUDGED[name]}
-    window = max(rates, key=lambda each: median(rates[each]))
-    words = f"carrierd / {_words(name, window)}"
-    return at_least(words, least, _ratios(ours, rates[window]), "", 2)
+    """Round by round, against the fastest of these."""
+    rates = {way: [run.per_second for run in theirs[way]] for way in ways}
+    way = max(rates, key=lambda each: median(rates[each]))
+    return at_least(f"carrierd / {way.words}", least, _ratios(ours, rates[way]), "", 2)
 
 
 def _ratios(ours: Sequence[Sustained], theirs: Sequence[float]) -> list[float]:
@@ -147,10 +176,10 @@ def _tables(result: Result, ours: Sequence[Sustained], theirs: dict[Key, list[Ru
         for number, run in enumerate(ours, 1)
     ]
     rows: list[dict[str, Figure]] = []
-    for (name, window), runs in theirs.items():
+    for way, runs in theirs.items():
         rows += [
             {
-                "": _words(name, window),
+                "": way.words,
                 "run": number,
                 "submits/s": round(run.per_second),
                 "µs CPU/submit": round(run.cpu * 1e6, 1),
@@ -163,7 +192,3 @@ def _tables(result: Result, ours: Sequence[Sustained], theirs: dict[Key, list[Ru
             for number, run in enumerate(runs, 1)
         ]
     result.tables["submit only"] = rows
-
-
-def _words(name: str, window: int) -> str:
-    return f"{name}, window {window}" if window else f"{name}, flooded"

@@ -14,7 +14,7 @@ from daemon.demo.settings import LINES, PASSWORD, Settings
 from daemon.demo.stage import Stage
 from daemon.demo.traffic import ONE_PART
 
-from .cores import apart
+from .cores import apart, together
 from .jasmin import jasmin
 from .judge import torn
 from .options import BenchError, Options
@@ -63,9 +63,11 @@ class Place(NamedTuple):
     password: str
 
 
-async def submit_only(name: str, window: int, seconds: float, options: Options) -> Run:
-    """One client with a gateway of its own.  Raises BenchError."""
-    with apart() as measured:
+async def submit_only(
+    name: str, window: int, seconds: float, options: Options, *, alone: bool = True
+) -> Run:
+    """One client with a gateway of its own; `alone`: and with a core.  Raises BenchError."""
+    with (apart if alone else together)() as measured:
         async with _gateway(options) as stage:
             task = _task(name, window, _place(stage))
             async with worker("bench.esme", task, stage.directory, cores=measured) as client:

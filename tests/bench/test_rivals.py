@@ -58,12 +58,14 @@ async def test_a_ratio_is_taken_round_by_round_with_the_daemon_at_its_whole_work
     targets = {target["name"]: target for target in shown["targets"]}
     (ours,) = shown["figures"]["carrierd, broker to broker"]
     theirs = {row[""]: row for row in shown["figures"]["submit only"]}
-    assert set(theirs) == {"smpplib, window 16", "smpplib, window 64"}
-    fastest = max(theirs, key=lambda name: theirs[name]["submits/s"])
-    ratio = targets[f"carrierd / {fastest}"]
-    assert ratio["target"] == ">= 1.3"
-    expected = ours["messages/s"] / theirs[fastest]["submits/s"]
-    assert ratio["measured"] == pytest.approx(expected, abs=0.02)
+    ways = ("smpplib, window 16", "smpplib, window 64")
+    assert set(theirs) == {*ways, *(f"{way}, all cores" for way in ways)}
+    for cores in ("", ", all cores"):
+        fastest = max((way + cores for way in ways), key=lambda name: theirs[name]["submits/s"])
+        ratio = targets[f"carrierd / {fastest}"]
+        assert ratio["target"] == ">= 1.3"
+        expected = ours["messages/s"] / theirs[fastest]["submits/s"]
+        assert ratio["measured"] == pytest.approx(expected, abs=0.02)
     for never in ("lost", "sent twice", "not delivered", "refused as malformed"):
         assert targets[never]["met"]
     # Without a RabbitMQ here it is that which is missing, with one it is Jasmin's interpreter.

@@ -117,7 +117,9 @@ class Runs:
             ]
             self._slices.run(self._db, [row for row in rows if row[1]])
         elif step < STEPS:
-            later = self._rows * (STEPS - 1 - step) // _DELETES
+            # The last row stays until the last step: in an empty table the next would get a number
+            # that is gone with these.
+            later = -(-self._rows * (STEPS - 1 - step) // _DELETES)
             self._db.execute("delete from gathered where n <= ?", (self._upto - later,))
 
 

@@ -145,6 +145,28 @@ async def test_a_move_that_a_crash_cut_off_begins_again(
     await again.close()
 
 
+@pytest.mark.parametrize("commits", [1, 3])
+async def test_keys_that_come_while_few_commits_move_stay_on_the_disk(
+    tmp_path: Path, clock: Clock, commits: int
+) -> None:
+    """Also where nothing else has gathered since: their row is not taken for one that has moved."""
+    for step in range(1, runs.STEPS):
+        directory, killed = tmp_path / f"{step}", tmp_path / f"{step}-killed"
+        ledger = start(directory, clock)
+        for commit in range(commits):
+            size = 30 // commits
+            await kept(ledger, taken(range(commit * size + 1, commit * size + size + 1)))
+        for _ in range(1, step):
+            await kept(ledger, Entries(claims=[(1, NOON, b"")]))
+        await kept(ledger, taken([31]), delivered([31]))
+        assert traced(directory, range(31, 32)), step
+        shutil.copytree(directory, killed)
+        await ledger.close()
+        again = start(killed, clock)
+        assert await all_found(again, range(31, 32)), step
+        await again.close()
+
+
 async def test_archiving_moves_many_runs_to_the_table(
     ledger: Ledger, state_dir: Path, clock: Clock
 ) -> None:

@@ -212,6 +212,8 @@ async def test_keys_with_one_hash_lead_to_all_of_theirs(ledger: Ledger) -> None:
     gathered.add(hashes, [10, 20, 30, 1 << 50])
     assert gathered.refs([0x01020304]) == {10, 30}
     assert gathered.refs([0x01040105, 7]) == {1 << 50}
+    gathered.add([0x01010102, 0x01010101], [50, 60])
+    assert gathered.refs([0x01010101]) == {60}
     gathered.begin()
     gathered.add([0x01020304], [40])
     assert gathered.refs([0x01020304]) == {10, 30, 40}

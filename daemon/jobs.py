@@ -54,7 +54,8 @@ def decode(value: bytes, content_type: str | None, now: float) -> Job:
     """
     packed = content_type is not None and _is_msgpack(content_type)
     try:
-        wire = _from_msgpack(value) if packed else _from_json(value)
+        # Any: its fields are not what a job's are until they are made so, and compiled code looks.
+        wire: Any = _from_msgpack(value) if packed else _from_json(value)
     except (ValueError, RecursionError):
         raise explain(value, packed) from None
     job: Job = wire
@@ -65,15 +66,15 @@ def decode(value: bytes, content_type: str | None, now: float) -> Job:
         job.tenant = DEFAULT_TENANT  # msgspec leaves out what *is* the default, not what equals it
     if job.ext and not is_digits(job.ext):
         raise explain(value, packed)
-    if job.priority is not NORMAL:
+    if wire.priority is not NORMAL:
         job.priority = LANES[wire.priority]
-    if job.not_before is not None:
+    if wire.not_before is not None:
         job.not_before = _moment("not_before", wire.not_before)
         if job.not_before > now + FARTHEST:
             raise JobError("not_before", TOO_FAR)
-    if job.expires_at is not None:
+    if wire.expires_at is not None:
         job.expires_at = _moment("expires_at", wire.expires_at)
-    if job.meta is not None:
+    if wire.meta is not None:
         job.meta = _meta(wire.meta, packed)
     return job
 

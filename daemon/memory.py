@@ -7,6 +7,7 @@ let go of, too.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from functools import partial
 
 from protocols import ids
@@ -65,6 +66,15 @@ class Memory:
         if message is None and (gone := self._closing.get(mid)) is not None:
             message = gone[mid]
         return message
+
+    def leaving(self, account: str, recipients: Set[str]) -> dict[str, list[Message]]:
+        """Messages to these that were let go of just now: the ledger may not know their ids yet."""
+        found: dict[str, list[Message]] = {}
+        for mid, gone in self._closing.items():
+            message = gone[mid]
+            if message.to in recipients and message.account == account:
+                found.setdefault(message.to, []).append(message)
+        return found
 
     def reading(self) -> Reading:
         """Around reading messages from the ledger and taking them into memory.

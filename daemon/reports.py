@@ -145,10 +145,9 @@ class Reports:
     ) -> None:
         """Reports for parts that are not in memory; also those that came before their answer."""
         wanted = [(account, key) for event, _ in unknown for key in event.keys]
-        found = await self.ledger.find(wanted)
-        mids = {mid for places in found.values() for mid, _ in places}
         async with self.memory.reading():
-            lent = await self._bring(mids)
+            found = await self.ledger.find(wanted)
+            lent = await self._bring({mid for places in found.values() for mid, _ in places})
             self._settle(account, link, unknown, found, lent)
 
     def _settle(
@@ -161,11 +160,14 @@ class Reports:
     ) -> None:
         at = wall()
         c = Changes()
+        leaving = self.memory.leaving(account, {to for _, to in unknown})
         for event, to in unknown:
             # The answer may have come while the ledger was asked.
             place = self.correlate.find(account, event.keys, event.exact, to)
             if place is None:
                 place = self._among(account, event, to, found, lent)
+            if place is None and leaving:
+                place = self._of(leaving.get(to, ()), event)
             theirs = link is None
             keep = place is None and event.fate is not Fate.INTERMEDIATE
             if place is not None:
@@ -222,6 +224,19 @@ class Reports:
                     alone = message, part
             if alone is not None and order < event.exact:
                 return alone
+        return None
+
+    def _of(self, messages: Sequence[Message], event: Reported) -> Place | None:
+        """The part of these that goes by one of the keys: its id is on its way to the ledger."""
+        for message in messages:
+            for _, key, part in self.memory.keys(message):
+                if key in event.keys:
+                    return message, part
+            account = self.accounts.get(message.account or "")
+            if message.lists and account is not None:
+                for keys in lists.known_by(message, account.protocol):
+                    if not set(keys).isdisjoint(event.keys):
+                        return message, message.parts[0]
         return None
 
     async def _bring(self, mids: set[int]) -> dict[int, Message]:

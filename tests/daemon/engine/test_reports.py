@@ -262,3 +262,20 @@ async def test_the_ids_shown_are_of_the_last_attempt_whichever_was_answered_last
     assert desk.states("j/0")[-1] == "delivered"
     assert desk.of("j/0")[-1]["attempts"] == 2
     assert desk.of("j/0")[-1]["carrier_ids"] == [f"0x{second.hex()}"]
+
+
+async def test_a_report_said_twice_with_its_answer_is_late_and_not_unknown(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, _)] = await desk.written(peer)
+    key = bytes(7) + b"\1"
+    twice = [Reported((key,), 1, Fate.DELIVERED, "DELIVRD", part.to, object()) for _ in range(2)]
+    async with desk.slow_disk():
+        peer.says(Accepted(peer.wire.answers(sequence, peer.now), key), *twice)
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0") == ["delivered"]
+    assert desk.app.tally.lates["a"] == 1
+    assert desk.app.correlate.waiting() == []

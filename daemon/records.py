@@ -41,6 +41,11 @@ class Records:
         self._moments: tuple[float | None, ...] = ()
         self._times = b""
 
+    def speaks(self, account: str, protocol: str) -> None:
+        """The account speaks this from now on."""
+        self.protocols[account] = protocol
+        self._course = ()  # what it spoke decided how the last report was spelled
+
     def report(self, m: Message) -> tuple[bytes, bytes]:
         """Key and value for the state that the message is in now."""
         job, parts = m.job, m.parts

@@ -152,7 +152,7 @@ class Reloading:
         for name, settings in config.accounts.items():
             before = old.accounts.get(name)
             self.settings[name] = settings
-            self.records.protocols[name] = settings.protocol
+            self.records.speaks(name, settings.protocol)
             account = self.accounts.get(name)
             if account is None:
                 account = Account(name, settings, self.engine, asyncio.get_running_loop().time())

@@ -118,6 +118,18 @@ def test_carrier_ids_are_spelled_as_their_protocol_has_them(
     assert told(m)["carrier_ids"] == [shown]
 
 
+def test_an_account_may_have_another_protocol_from_one_record_to_the_next() -> None:
+    records = Records(SHANGHAI, dict(PROTOCOLS))
+    m = message()
+    m.account, m.parts = "c", (Part(1),)
+    shown = []
+    for protocol, carrier_id in (("cmpp", bytes(8)), ("smpp", b"00Ab3")):
+        records.speaks("c", protocol)
+        m.parts[0].carrier_ids = (carrier_id,)
+        shown += orjson.loads(records.report(m)[1])["carrier_ids"]
+    assert shown == ["0x0000000000000000", "00Ab3"]
+
+
 def test_an_inbound_record_has_the_senders_number_as_its_key() -> None:
     key, value = Records(SHANGHAI, PROTOCOLS).inbound({"from": "13900000000"}, "13900000000")
     assert key == b"13900000000"

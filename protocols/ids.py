@@ -65,8 +65,11 @@ def list_keys(protocol: str, carrier_id: bytes, places: Iterable[int]) -> list[t
 
 
 def show(protocol: str, carrier_id: bytes) -> str:
-    """An id as records and people see it (contract section 5)."""
-    if protocol == "sgip":
+    """An id as records and people see it (contract section 5).
+
+    One of before the account spoke SGIP is no sequence: it is shown as its octets.
+    """
+    if protocol == "sgip" and len(carrier_id) == _WORDS.size:
         node, time, counter = _WORDS.unpack(carrier_id)
         return f"{node}:{time}:{counter}"
     if protocol == "smpp":

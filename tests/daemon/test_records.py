@@ -130,6 +130,18 @@ def test_an_account_may_have_another_protocol_from_one_record_to_the_next() -> N
     assert shown == ["0x0000000000000000", "00Ab3"]
 
 
+@pytest.mark.parametrize("now", ["cmpp", "smgp", "sgip", "smpp"])
+@pytest.mark.parametrize("carrier_id", [bytes(8), bytes(10), bytes(12), b"00Ab3"])
+def test_an_id_of_what_the_account_spoke_before_is_shown_somehow(
+    now: str, carrier_id: bytes
+) -> None:
+    m = message()
+    m.account, m.parts = "c", (Part(1),)
+    m.parts[0].carrier_ids = (carrier_id,)
+    [shown] = orjson.loads(Records(SHANGHAI, {"c": now}).report(m)[1])["carrier_ids"]
+    assert shown
+
+
 def test_an_inbound_record_has_the_senders_number_as_its_key() -> None:
     key, value = Records(SHANGHAI, PROTOCOLS).inbound({"from": "13900000000"}, "13900000000")
     assert key == b"13900000000"

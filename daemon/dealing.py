@@ -240,7 +240,7 @@ class Dealing:
             source, lane, most = found
             room = min(left.room, left.slots)
             link.kept = 0
-            if lane == BULK:
+            if lane == BULK and not self._gives_back(source, left):
                 link.kept = min(link.keeps(left.room), self._turns.most_kept(room))
                 if room <= link.kept:
                     return
@@ -256,6 +256,13 @@ class Dealing:
                 return
             if link.yields < yields:
                 sources = self._standing(link)
+
+    def _gives_back(self, source: Lanes, left: Allowance) -> bool:
+        """Whether places are short for what others do not know of, and the rest of what was begun
+        stands there, which alone gives back the places of its answered parts.
+        """
+        begun = all(queue.lanes is not source for queue in self.queues)
+        return begun and left.slots < left.room
 
     def _deal_run(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from .conftest import MakeDesk, MakeGroup
@@ -140,3 +142,33 @@ async def test_bulk_of_which_others_were_not_told_leaves_places_too(make_group: 
     assert len(await answered(group, peer)) == 7
     await group.job(id="now", priority="urgent")
     assert await answered(group, peer) == ["now"]
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+async def test_no_place_is_kept_from_the_rest_of_bulk_messages_that_have_all_others(
+    make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: low)
+    group = make_group(Terms(rate=FAST, window=8))
+    member = await group.make()
+    await group.assign([0])
+    peer = member.peer()
+    for number in range(10):
+        await group.job(id=f"b{number}", priority="bulk", text="字" * 67 * parts)
+    refused: set[tuple[str, int]] = set()
+    end = peer.now + member.patience
+
+    def accepted() -> bool:
+        return all(group.states(f"b{number}/0") == ["accepted"] for number in range(10))
+
+    while not accepted() and peer.now < end:
+        await group.settle()
+        for sequence, part, write in peer.written():
+            which = (write.message.id, part.number)
+            if part.number == part.total and which not in refused:
+                refused.add(which)
+                peer.refuses(sequence, "9")  # to try again in half a second
+            else:
+                peer.accepts(sequence)
+        await asyncio.sleep(0.01)
+    assert accepted()

@@ -26,7 +26,7 @@ HOOK: dict[str, Any] = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["
 MODULES: list[str] = HOOK["modules"]
 PARTS = (
     "tests/protocols",
-    "tests/daemon/engine",
+    "tests/daemon/engine tests/daemon/jobs",
     "tests/contract/test_promises.py tests/contract/test_chaos.py tests/contract/test_hostile.py",
     "tests/contract/test_jobs.py tests/contract/test_reports.py tests/contract/test_lists.py",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon import app, outbox, queues
+from daemon import handover, outbox, queues
 from daemon.model import State
 
 from .conftest import MakeGroup
@@ -22,7 +22,7 @@ LONG = "字" * 130  # two parts
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A revocation waits for no answer."""
-    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    monkeypatch.setattr(handover, "WITHIN", 0.05)
 
 
 async def test_a_message_answered_at_one_daemon_is_reported_at_the_one_that_took_over(
@@ -352,7 +352,7 @@ async def test_the_old_owner_says_nothing_after_the_new_ones_final_event(
 async def test_a_message_of_which_another_daemon_tells_late_is_looked_after(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    monkeypatch.setattr(handover, "WITHIN", 0.05)
     group = make_group()
     a, b = await group.make(), await group.make()
     await group.assign([0], [])
@@ -407,7 +407,7 @@ async def test_what_was_held_is_counted_until_its_time_comes(make_group: MakeGro
 async def test_a_claim_that_is_durable_after_the_handover_is_not_written(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    monkeypatch.setattr(handover, "WITHIN", 0.05)
     group = make_group()
     a, b = await group.make(), await group.make()
     await group.assign([0], [])
@@ -461,7 +461,7 @@ async def test_a_job_of_which_only_a_part_was_told_is_whole_for_who_takes_over(
 async def test_a_job_is_given_up_by_who_loses_it_while_it_looks_what_is_known_of_it(
     make_group: MakeGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HAND_OVER_WITHIN", 0.05)
+    monkeypatch.setattr(handover, "WITHIN", 0.05)
     group = make_group()
     a, b = await group.make(), await group.make()
     await group.assign([0], [])

@@ -14,8 +14,9 @@ import pytest
 
 from daemon import account as accounts
 from daemon.ledger import reader
+from daemon.ledger.rows import Event as OutEvent
 from daemon.lists import ListWrite
-from daemon.model import ELSEWHERE, State, Write
+from daemon.model import ELSEWHERE, Message, State, Write
 from daemon.usual import Usual
 from protocols import ids
 from protocols.events import Accepted, Event, Fate, Refused, Rejected, Reported, Unanswered
@@ -100,8 +101,8 @@ class Gateway:
         said = self.reported(key, part.to, dice, alone=part.total == 1)
         answer = Accepted(tag, own)
         # Parts of one message may leave in one turn or in two: chance has no say in their verdict.
-        kinds = 8 if part.total == 1 and not self.lists else 4
-        kind = dice.choices(range(kinds), (8, 4, 2, 1, 1, 1, 1, 1)[:kinds])[0]
+        kinds = 10 if part.total == 1 and not self.lists else 6
+        kind = dice.choices(range(kinds), (8, 4, 2, 1, 1, 1, 1, 1, 1, 1)[:kinds])[0]
         if kind == 0:
             return [answer, said], []
         if kind == 1:
@@ -111,16 +112,27 @@ class Gateway:
         if kind == 3:
             return [answer], [said, self.reported(key, part.to, dice, alone=part.total == 1)]
         if kind == 4:
-            return [Rejected(tag, 8, "8", throttled=True)], []
+            return [said, answer], []
         if kind == 5:
-            return [Rejected(tag, 9, "9", throttled=False)], []
+            return [answer, said, self.reported(key, part.to, dice, alone=part.total == 1)], []
         if kind == 6:
+            return [Rejected(tag, 8, "8", throttled=True)], []
+        if kind == 7:
+            return [Rejected(tag, 9, "9", throttled=False)], []
+        if kind == 8:
             return [Unanswered(tag)], [said] if dice.random() < 0.5 else []
         return [Unanswered(tag)], [answer, said]
 
 
 async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[str, Any]:
     """What is known in the end of messages of all kinds, to which all kinds of things happened."""
+    told: dict[str, int] = {}  # to other daemons, at last
+
+    def outcome(m: Message, life: bytes) -> OutEvent:
+        told[m.id] = int(m.state)
+        return "sms.state", None, b"{}"
+
+    desk.app.settle.outcome = outcome
     peer = desk.peer()
     gateway = Gateway(peer, protocol, seed, lists=lists)
     chance = Random(seed)
@@ -180,6 +192,7 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
         "told": {message: timeless(desk.of(message)) for message in messages},
         "keys": sorted(carrier_ids),
         "receipts": sorted(gateway.receipts),
+        "told to others": told,
         "places": sorted(desk.app.correlate.of("a")),
         "members": sorted(desk.app.correlate.members),
         "states": dict(tally.messages),

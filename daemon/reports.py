@@ -147,8 +147,8 @@ class Reports:
         wanted = [(account, key) for event, _ in unknown for key in event.keys]
         async with self.memory.reading():
             found = await self.ledger.find(wanted)
-            lent = await self._bring({mid for places in found.values() for mid, _ in places})
-            self._settle(account, link, unknown, found, lent)
+            brought = await self._bring({mid for places in found.values() for mid, _ in places})
+            self._settle(account, link, unknown, found, brought)
 
     def _settle(
         self,
@@ -156,7 +156,7 @@ class Reports:
         link: Link | None,
         unknown: Sequence[tuple[Reported, str]],
         found: Found,
-        lent: dict[int, Message],
+        brought: dict[int, Message],
     ) -> None:
         at = wall()
         c = Changes()
@@ -165,7 +165,7 @@ class Reports:
             # The answer may have come while the ledger was asked.
             place = self.correlate.find(account, event.keys, event.exact, to)
             if place is None:
-                place = self._among(account, event, to, found, lent)
+                place = self._among(account, event, to, found, brought)
             if place is None and leaving:
                 place = self._of(leaving.get(to, ()), event)
             theirs = link is None
@@ -208,13 +208,13 @@ class Reports:
         event: Reported,
         to: str,
         found: Found,
-        lent: dict[int, Message],
+        brought: dict[int, Message],
     ) -> Place | None:
         """The newest part under any of the keys, of this recipient if there is one."""
         for order, key in enumerate(event.keys):
             alone: Place | None = None
             for mid, number in found.get((account, key), ()):
-                message = self.memory.held(mid) or lent.get(mid)
+                message = self.memory.held(mid) or brought.get(mid)
                 if message is None or number > len(message.parts):
                     continue
                 part = message.parts[number - 1 if number != WITH_RECIPIENT else 0]
@@ -240,17 +240,25 @@ class Reports:
         return None
 
     async def _bring(self, mids: set[int]) -> dict[int, Message]:
-        """Read messages from the ledger into memory; what is final is only lent."""
-        lent: dict[int, Message] = {}
-        away = [mid for mid in mids if self.memory.held(mid) is None]
+        """All of these, read from the ledger into memory if need be; what is final stays out.
+
+        The first of several reports may end what it is about: the others find it here.
+        """
+        brought: dict[int, Message] = {}
+        away: list[int] = []
+        for mid in mids:
+            held = self.memory.held(mid)
+            if held is None:
+                away.append(mid)
+            else:
+                brought[mid] = held
         if away:
             for message in revive_all(await self.ledger.load(sorted(away))):
-                if self.memory.held(message.mid) is None:
-                    if message.final or not self.homes.mine(message.job):
-                        lent[message.mid] = message
-                    else:
-                        self._borrow(message)
-        return lent
+                held = self.memory.held(message.mid)
+                brought[message.mid] = held or message
+                if held is None and not message.final and self.homes.mine(message.job):
+                    self._borrow(message)
+        return brought
 
     def _borrow(self, message: Message) -> None:
         """A message that is not final was read back for a report, and stays for a while."""
@@ -356,12 +364,12 @@ class Reports:
         wanted = [(early.account, key) for early in waiting for key in early.keys]
         found = await self.ledger.find(wanted)
         async with self.memory.reading():
-            lent = await self._bring({mid for places in found.values() for mid, _ in places})
+            brought = await self._bring({mid for places in found.values() for mid, _ in places})
             at = wall()
             c = Changes()
             for early in waiting:
                 event = _reported(early)
-                place = self._among(early.account, event, early.to, found, lent)
+                place = self._among(early.account, event, early.to, found, brought)
                 if place is None or not self.correlate.keeps(early):
                     continue
                 self.correlate.drop(early)

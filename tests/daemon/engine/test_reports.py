@@ -279,3 +279,21 @@ async def test_a_report_said_twice_with_its_answer_is_late_and_not_unknown(
     assert desk.states("j/0") == ["delivered"]
     assert desk.app.tally.lates["a"] == 1
     assert desk.app.correlate.waiting() == []
+
+
+async def test_a_report_said_twice_of_what_left_memory_is_late_and_not_unknown(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    with monkeypatch.context() as patch:
+        patch.setattr(correlate, "MOST_RECENT", 0)
+        [key] = await accepted(desk, peer)
+    assert not desk.app.engine.open
+    peer.says(
+        *[Reported((key,), 1, Fate.DELIVERED, "DELIVRD", TO, object()) for _ in range(2)],
+    )
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+    assert desk.app.tally.lates["a"] == 1
+    assert desk.app.correlate.waiting() == []

@@ -34,8 +34,10 @@ WINDOW, BINDS = 16, 2
 UNANSWERED = WINDOW * BINDS * len(CARRIERS)
 """The most that can be written and not answered when a kill comes."""
 DELAY = 0.02
-REPORT_DELAY = {"resend": 2.0, "wait": 0.5, "terms": 0.5}
-"""With `resend` reports come after the hold, so that what is in doubt is really sent again."""
+REPORT_DELAY = {"resend": 4.0, "wait": 0.5, "terms": 0.5}
+"""With `resend` reports come after a start and the hold, so that what is in doubt is really sent
+again.
+"""
 HOLD = 1.0
 KILLS, TERMS = 5, 5
 FULL_KILLS, FULL_TERMS = 50, 20
@@ -59,6 +61,8 @@ class _Run:
     messages: int
     seconds: float
     verdict: Verdict
+    uncertain: int
+    """Messages that were so at some time: the kills struck work."""
     open_doubts: int
     """Messages uncertain to the end that are not to be sent again: what may never have left."""
     unclean: int
@@ -158,7 +162,8 @@ async def _run(
         if status := await stage.stop_daemon():
             raise BenchError(f"crash: the daemon ended with {status}: {stage.daemon.said()}")
     open_doubts = fates.open_doubts if name == "wait" else fates.spent_doubts
-    return _Run(name, times, len(due), took, verdict, open_doubts, unclean, ready)
+    uncertain = len(due) - fates.doubted.count(0, 0, len(due))
+    return _Run(name, times, len(due), took, verdict, uncertain, open_doubts, unclean, ready)
 
 
 async def _rounds(name: str, times: int, stage: Stage) -> tuple[list[float], int]:
@@ -231,9 +236,10 @@ def _row(run: _Run) -> dict[str, Figure]:
         "messages": run.messages,
         "rate": round(run.messages / run.seconds),
         "lost": run.lost,
+        "uncertain": run.uncertain,
         "twice": run.verdict.twice,
         "after answer": run.verdict.twice_answered,
-        "in doubt": run.open_doubts,
+        "in doubt at the end": run.open_doubts,
         "told again": run.verdict.repeated,
         "ready s": round(median(run.ready), 2),
     }

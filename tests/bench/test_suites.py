@@ -306,8 +306,9 @@ def test_crash_by_three_kills_loses_nothing_and_sends_nothing_twice_under_wait(
     resend, wait, terms = shown["figures"]["runs"]
     assert [run["times"] for run in (resend, wait, terms)] == [3, 3, 2]
     assert min(run["messages"] for run in (resend, wait, terms)) > 300
-    # The kills struck work, and what was in doubt was sent again: a run without proves nothing.
-    assert resend["twice"] > 0
+    # The kills struck work: a run without proves nothing.  What was in doubt is sent again then,
+    # but for what a machine that starts slowly hears reported before.
+    assert resend["uncertain"] > 0
     targets = {target["name"]: target for target in shown["targets"]}
     assert targets["sent twice per kill, resend"]["met"]
     assert targets["left in doubt per kill, wait"]["met"]

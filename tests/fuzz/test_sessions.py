@@ -76,8 +76,8 @@ def test_a_frame_that_never_ends_is_kept_to_its_bound(role: Role) -> None:
 
 
 def test_the_campaign_sees_what_gets_past_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(self: CmppSession, pdu: bytes, sequence: int) -> None:
-        raise KeyError(sequence)
+    def forgetful(self: CmppSession, pdu: bytes) -> None:
+        raise KeyError(pdu)
 
     monkeypatch.setattr(CmppSession, "_on_deliver", forgetful)
     figures = run(FRAMES // 4, seed=1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from protocols import ids
-from protocols.events import Accepted, Rejected, Unanswered
+from protocols.events import Accepted, Refused, Rejected, Unanswered
 
 from .account import Account
 from .changes import Changes
@@ -99,17 +99,9 @@ class Answers:
             tag.goes_by(account.protocol, event.carrier_id)
         if link.answers is not None:
             link.answers.observe_all([now - tag.at] * len(tag.writes))
-        taken: list[Write] = []
-        if not refused:
-            taken += tag.writes
-        for each in tag.writes if refused else ():
-            refusal = refused.pop(each.message.to, None)
-            if refusal is None:
-                taken.append(each)
-                continue
-            outcome = "throttled" if refusal.throttled else "refused"
-            self.tally.submits[account.name, tag.node, outcome] += 1
-            self.settle.rejected(each, refusal.code, refusal.throttled, at, c)
+        taken: Sequence[Write] = tag.writes
+        if refused:
+            taken = self._but_refused(account, tag, refused, at, c)
         self.tally.submits[account.name, tag.node, "ok"] += len(taken)
         for write, _ in self.usual.listed(account.name, taken, event.carrier_id, at, c):
             self.settle.accepted(write, event.carrier_id, at, c)
@@ -126,6 +118,26 @@ class Answers:
                 node=tag.node,
                 recipients=len(refused),
             )
+
+    def _but_refused(
+        self,
+        account: Account,
+        tag: ListWrite,
+        refused: dict[str, Refused],
+        at: float,
+        c: Changes,
+    ) -> list[Write]:
+        """Rejects these recipients of the list, each taken out of `refused`; returns the others."""
+        taken: list[Write] = []
+        for each in tag.writes:
+            refusal = refused.pop(each.message.to, None)
+            if refusal is None:
+                taken.append(each)
+                continue
+            outcome = "throttled" if refusal.throttled else "refused"
+            self.tally.submits[account.name, tag.node, outcome] += 1
+            self.settle.rejected(each, refusal.code, refusal.throttled, at, c)
+        return taken
 
     def _met_early(self, account: Account, write: Write, at: float, c: Changes) -> None:
         """The member's report may have come before the answer to its list."""

@@ -28,9 +28,14 @@ from .judge import Verdict, judge, read_back
 from .kafka import own_topics
 from .machine import syncs
 from .options import BenchError, Options
+from .touched import touched
 from .usage import usage
 
 WARM_UP = 3.0
+START = 3.0
+"""About so many seconds until the first message."""
+SLOW_PAGE = 2.0
+"""Microseconds: where a page takes more, a host gives it."""
 LEAD = 8_000
 LEAD_IN_LISTS = 12_000
 """Each bind has to have some lists of its own."""
@@ -109,7 +114,13 @@ async def sustained(
         chosen = settings(carriers, options.bootstrap, prefix, recipients)
         try:
             with apart() as measured:
-                async with asyncio.timeout(deadline), Stage(chosen, options.directory) as stage:
+                async with (
+                    asyncio.timeout(deadline),
+                    touched(seconds + WARM_UP + START) as page,
+                    Stage(chosen, options.directory) as stage,
+                ):
+                    if page > SLOW_PAGE:
+                        options.note(f"memory that is new takes {page:.1f} µs a page: taken before")
                     probed += syncs(stage.directory, 100)
                     with on(measured):
                         await stage.start_daemon()

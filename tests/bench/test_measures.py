@@ -19,6 +19,7 @@ from bench.memory import Memory, by_process, ended, fill
 from bench.offered import inner
 from bench.result import Result, at_least, at_most, none_of
 from bench.scrape import buckets, estimate
+from bench.touched import PIECE, touched
 from bench.usage import disk, usage
 from daemon.demo.fates import Fates
 from daemon.demo.settings import Settings
@@ -123,6 +124,20 @@ def test_syncs_leave_nothing_behind_and_the_machine_is_described(tmp_path: Path)
     assert facts["cpu"]
     assert facts["packages"]["uvloop"]
     assert facts["build"] == "pure Python"
+
+
+async def test_memory_that_a_run_will_write_is_taken_before_and_given_back_meanwhile() -> None:
+    def resident() -> int:
+        return usage(os.getpid()).memory
+
+    before = resident()
+    async with touched(1.0) as page:
+        assert page > 0
+        assert resident() > before + 2 * PIECE
+        await until(lambda: resident() < before + PIECE // 2)
+    async with touched(1.0):
+        assert resident() > before + 2 * PIECE
+    assert resident() < before + PIECE // 2
 
 
 async def test_filling_waits_for_the_last_message_and_memory_is_looked_at_by_process(

@@ -49,7 +49,11 @@ class History:
         self._state_dir = state_dir
         self._immutable = immutable
         self._open: dict[Path, sqlite3.Connection] = {}
-        self._files()
+        try:
+            self._files()
+        except LedgerError:
+            self.close()
+            raise
 
     def by_job(self, job_id: str) -> Found:
         """The messages of the job; of all jobs of that id, when it was used again later."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -52,8 +52,9 @@ async def archiver(ledger: Ledger) -> AsyncIterator[Archiver]:
 
 
 @pytest.fixture
-def history(ledger: Ledger, state_dir: Path) -> History:
-    return History.open(state_dir)
+def history(ledger: Ledger, state_dir: Path) -> Iterator[History]:
+    with History.open(state_dir) as history:
+        yield history
 
 
 def rows(path: Path, table: str) -> int:

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -176,11 +176,22 @@ def test_steps_of_the_ledger_are_not_taken_in_archives(tmp_path: Path) -> None:
     assert version(path) == VERSION + 2
 
 
+def held_open() -> list[Path]:
+    """Files of this process."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the directory itself
+            found.append(descriptor.readlink())
+    return found
+
+
 async def test_a_newer_archive_is_refused_by_whoever_reads_it(tmp_path: Path) -> None:
     state_dir = unpacked(VERSION, tmp_path)
     (path,) = files.archives(state_dir)
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"pragma user_version = {VERSION + 1}")
     expected = rf"{path.name}: was written by a newer carrierd \(schema {VERSION + 1}"
-    with pytest.raises(LedgerError, match=expected):
+    with pytest.raises(LedgerError, match=expected) as refused:
         await asyncio.to_thread(History.open, state_dir)
+    assert refused.tb is not None  # which would keep what it left open
+    assert [each for each in held_open() if each.is_relative_to(state_dir)] == []

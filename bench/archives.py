@@ -195,9 +195,9 @@ def _remember(state_dir: Path, archive: Path) -> None:
             (NEWER,),
         )
         db.execute(
-            "insert or ignore into main.lookup select hash - ?1, ref from archive.lookup"
-            " where hash >= ?1 and ref & 1023 = 1023 order by hash, ref",
-            (NEWER,),
+            "insert or ignore into main.lookup select hash - ?, ref from archive.lookup"
+            " where hash >= ? and ref & 1023 = 1023 order by hash, ref",
+            (NEWER, NEWER),
         )
         db.execute(
             "insert or ignore into main.lookup select hash, ref from archive.recent"

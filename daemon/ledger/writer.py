@@ -115,7 +115,7 @@ class Writer:
         self._unclaims = Bulk("delete from claim where id in (", 1, ")")
         self._keeps = Bulk("insert or replace into keep", 4)
         # Not `(kind, key) in (…)`: SQLite reads the whole table for a pair.
-        self._drops = Bulk("delete from keep where kind = ?1 and key in (", 1, ")", shared="head")
+        self._drops = Bulk("delete from keep where kind = ? and key in (", 1, ")", shared="head")
 
     def write(self, batch: Batch) -> float:
         """Make `batch` durable; returns the seconds it took.  Raises sqlite3.Error, undone."""

@@ -36,6 +36,7 @@ from .keeping import Keeping
 from .ledger import Ledger
 from .link import Link
 from .lists import Member
+from .matching import Matching
 from .memory import Memory
 from .model import ELSEWHERE, WAITS, Message, State, Write
 from .offsets import Offsets
@@ -137,15 +138,21 @@ class Engine:
             requeue=requeue,
         )
         self.usual = Usual(settle, correlate, homes, self.open)
-        self.reports = Reports(
+        matching = Matching(
             ledger=ledger,
+            memory=self.memory,
+            correlate=correlate,
+            homes=homes,
+            accounts=accounts,
+        )
+        self.reports = Reports(
+            matching=matching,
             memory=self.memory,
             keeping=self.keeping,
             settle=settle,
             correlate=correlate,
             homes=homes,
             usual=self.usual,
-            accounts=accounts,
             teller=teller,
             tally=tally,
         )

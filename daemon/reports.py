@@ -16,21 +16,19 @@ import structlog
 
 from protocols.events import Fate, Reported
 
-from . import lists
 from .account import Account
 from .changelog import Orphan
-from .changes import WITH_RECIPIENT, Changes
+from .changes import Changes
 from .clock import wall
 from .correlate import KEEP_EARLY, Correlate
 from .early import Early, Where
 from .homes import Homes
 from .keeping import Keeping
-from .ledger import Ledger
 from .link import Link
+from .matching import Known, Matching
 from .memory import Memory
-from .model import Message, Part, Place, State, Write
+from .model import Message, Part, Place
 from .numbers.normalise import folded
-from .recall import revive_all
 from .settle import Settle
 from .tally import Tally
 from .teller import Teller
@@ -46,33 +44,28 @@ PASS_ON_AFTER = 0.5
 """Seconds that an answer of ours has, before other daemons are told of its report."""
 UNMATCHED_AFTER = 2.0
 
-Found = dict[tuple[str, bytes], list[tuple[int, int]]]
-"""Messages and parts by account and key, newest first."""
-
 
 class Reports:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        matching: Matching,
         memory: Memory,
         keeping: Keeping,
         settle: Settle,
         correlate: Correlate,
         homes: Homes,
         usual: Usual,
-        accounts: dict[str, Account],
         teller: Teller | None,
         tally: Tally,
     ) -> None:
-        self.ledger = ledger
+        self.matching = matching
         self.memory = memory
         self.keeping = keeping
         self.settle = settle
         self.correlate = correlate
         self.homes = homes
         self.usual = usual
-        self.accounts = accounts
         self.teller = teller
         self.tally = tally
         self._lookups: set[asyncio.Task[None]] = set()
@@ -146,28 +139,19 @@ class Reports:
         """Reports for parts that are not in memory; also those that came before their answer."""
         wanted = [(account, key) for event, _ in unknown for key in event.keys]
         async with self.memory.reading():
-            found = await self.ledger.find(wanted)
-            brought = await self._bring({mid for places in found.values() for mid, _ in places})
-            self._settle(account, link, unknown, found, brought)
+            self._settle(account, link, unknown, await self.matching.look(wanted))
 
     def _settle(
         self,
         account: str,
         link: Link | None,
         unknown: Sequence[tuple[Reported, str]],
-        found: Found,
-        brought: dict[int, Message],
+        known: Known,
     ) -> None:
         at = wall()
         c = Changes()
-        leaving = self.memory.leaving(account, {to for _, to in unknown})
         for event, to in unknown:
-            # The answer may have come while the ledger was asked.
-            place = self.correlate.find(account, event.keys, event.exact, to)
-            if place is None:
-                place = self._among(account, event, to, found, brought)
-            if place is None and leaving:
-                place = self._of(leaving.get(to, ()), event)
+            place = known.place(account, event, to)
             theirs = link is None
             keep = place is None and event.fate is not Fate.INTERMEDIATE
             if place is not None:
@@ -201,79 +185,6 @@ class Reports:
         self.settle.overheard(m, part, event.fate, event.code, at, c, event.keys[0])
         if self.teller is not None and not theirs:
             c.entries.events.append(self.teller.orphan(account, event, to, at))
-
-    def _among(
-        self,
-        account: str,
-        event: Reported,
-        to: str,
-        found: Found,
-        brought: dict[int, Message],
-    ) -> Place | None:
-        """The newest part under any of the keys, of this recipient if there is one."""
-        for order, key in enumerate(event.keys):
-            alone: Place | None = None
-            for mid, number in found.get((account, key), ()):
-                message = self.memory.held(mid) or brought.get(mid)
-                if message is None or number > len(message.parts):
-                    continue
-                part = message.parts[number - 1 if number != WITH_RECIPIENT else 0]
-                if message.to == to:
-                    return message, part
-                if alone is None and number != WITH_RECIPIENT:
-                    alone = message, part
-            if alone is not None and order < event.exact:
-                return alone
-        return None
-
-    def _of(self, messages: Sequence[Message], event: Reported) -> Place | None:
-        """The part of these that goes by one of the keys: its id is on its way to the ledger."""
-        for message in messages:
-            for _, key, part in self.memory.keys(message):
-                if key in event.keys:
-                    return message, part
-            account = self.accounts.get(message.account or "")
-            if message.lists and account is not None:
-                for keys in lists.known_by(message, account.protocol):
-                    if not set(keys).isdisjoint(event.keys):
-                        return message, message.parts[0]
-        return None
-
-    async def _bring(self, mids: set[int]) -> dict[int, Message]:
-        """All of these, read from the ledger into memory if need be; what is final stays out.
-
-        The first of several reports may end what it is about: the others find it here.
-        """
-        brought: dict[int, Message] = {}
-        away: list[int] = []
-        for mid in mids:
-            held = self.memory.held(mid)
-            if held is None:
-                away.append(mid)
-            else:
-                brought[mid] = held
-        if away:
-            for message in revive_all(await self.ledger.load(sorted(away))):
-                held = self.memory.held(message.mid)
-                brought[message.mid] = held or message
-                if held is None and not message.final and self.homes.mine(message.job):
-                    self._borrow(message)
-        return brought
-
-    def _borrow(self, message: Message) -> None:
-        """A message that is not final was read back for a report, and stays for a while."""
-        self.memory.open[message.mid] = message
-        account = self.accounts.get(message.account or "")
-        if message.state is State.WAITING and account is not None and message.job.whole:
-            # Some of it was written and the rest waited in the ledger: it waits here now.
-            account.bound.append(message)
-            account.nudge()
-        for name, key, part in self.memory.keys(message):
-            self.correlate.register(name, key, Write(message, part, ""))
-        if message.lists and account is not None:
-            [part] = message.parts
-            for keys in lists.known_by(message, account.protocol):
-                self.correlate.register_member(account.name, keys, message, part)
 
     def _keep(
         self, account: str, event: Reported, to: str, at: float, c: Changes, *, theirs: bool
@@ -362,14 +273,13 @@ class Reports:
 
     async def _match(self, waiting: Sequence[Early]) -> None:
         wanted = [(early.account, key) for early in waiting for key in early.keys]
-        found = await self.ledger.find(wanted)
         async with self.memory.reading():
-            brought = await self._bring({mid for places in found.values() for mid, _ in places})
+            known = await self.matching.look(wanted)
             at = wall()
             c = Changes()
             for early in waiting:
                 event = _reported(early)
-                place = self._among(early.account, event, early.to, found, brought)
+                place = known.place(early.account, event, early.to)
                 if place is None or not self.correlate.keeps(early):
                     continue
                 self.correlate.drop(early)

@@ -54,6 +54,7 @@ async def _scraped(folder: Path) -> list[Metric]:
     try:
         return list(app.http.registry.collect())
     finally:
+        await app.sweep.close()
         await app.ledger.close()
 
 

@@ -146,8 +146,8 @@ class Correlate:
 
     # Reports
 
-    def find(self, account: str, keys: tuple[bytes, ...], exact: int, to: str) -> Place | None:
-        """The part in memory that a report is about; those past `exact` need the recipient."""
+    def find(self, account: str, keys: tuple[bytes, ...], to: str) -> Place | None:
+        """The part in memory that a report is about: it has one of the keys, and this recipient."""
         of = self.of(account)
         if keys:
             first = keys[0]
@@ -158,15 +158,22 @@ class Correlate:
             write = of.get(first)
             if write is not None and write.message.to == to:
                 return write.message, write.part  # as nearly all others are
-        for number, key in enumerate(keys):
+        for key in keys:
             write = of.get(key)
-            if write is None or write.message.to != to:
-                member = self.members.get((account, to))
-                while member is not None:
-                    if key in member.keys:
-                        return member.message, member.part
-                    member = member.before
-            if write is not None and (number < exact or write.message.to == to):
+            if write is not None and write.message.to == to:
+                return write.message, write.part
+            member = self.members.get((account, to))
+            while member is not None:
+                if key in member.keys:
+                    return member.message, member.part
+                member = member.before
+        return None
+
+    def alone(self, account: str, keys: tuple[bytes, ...]) -> Place | None:
+        """The part in memory that has one of these keys last, whoever its recipient is."""
+        of = self.of(account)
+        for key in keys:
+            if (write := of.get(key)) is not None:
                 return write.message, write.part
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from protocols import ids
 from protocols.events import Reported
 
 from . import lists
@@ -17,7 +18,7 @@ from .correlate import Correlate
 from .homes import Homes
 from .ledger import Ledger
 from .memory import Memory
-from .model import Message, Place, State, Write
+from .model import Message, Part, Place, State, Write
 from .recall import revive_all
 
 Found = dict[tuple[str, bytes], list[tuple[int, int]]]
@@ -45,6 +46,12 @@ class Matching:
         found = await self.ledger.find(wanted)
         brought = await self._bring({mid for places in found.values() for mid, _ in places})
         return Known(self, found, brought)
+
+    def leaving(self, account: str) -> Leaving:
+        terms = self.accounts.get(account)
+        if terms is None:
+            return Leaving((), "")
+        return Leaving(self.memory.leaving(account), terms.protocol)
 
     async def _bring(self, mids: set[int]) -> dict[int, Message]:
         """All of these, read from the ledger into memory if need be; what is final stays out.
@@ -86,49 +93,103 @@ class Matching:
 class Known:
     """What one look found, for the reports that it was for."""
 
-    __slots__ = ("_brought", "_found", "_of")
+    __slots__ = ("_brought", "_found", "_leaving", "_of")
 
     def __init__(self, of: Matching, found: Found, brought: dict[int, Message]) -> None:
         self._of = of
         self._found = found
         self._brought = brought
+        self._leaving: dict[str, Leaving] = {}
+        """By account, as they are asked for."""
 
     def place(self, account: str, event: Reported, to: str) -> Place | None:
-        """The part that the report is about."""
-        # The answer may have come while the ledger was asked.
-        place = self._of.correlate.find(account, event.keys, event.exact, to)
-        if place is None:
-            place = self._among(account, event, to)
-        if place is None:
-            place = self._leaving(account, event.keys, to)
-        return place
+        """The part that the report is about: the newest of this recipient under any of the keys,
+        else the newest under one that is exact.
 
-    def _among(self, account: str, event: Reported, to: str) -> Place | None:
-        """The newest part under any of the keys, of this recipient if there is one."""
-        for order, key in enumerate(event.keys):
-            alone: Place | None = None
+        Gateways use ids again, and some spell the recipient in ways of their own.
+        """
+        correlate, exact = self._of.correlate, event.keys[: event.exact]
+        leaving = self._leaving.get(account)
+        if leaving is None:
+            leaving = self._leaving[account] = self._of.leaving(account)
+        # The answer may have come while the ledger was asked.
+        place = correlate.find(account, event.keys, to)
+        if place is None:
+            place = leaving.find(event.keys, to) or self._find(account, event.keys, to)
+            if place is not None:
+                return place
+            place = correlate.alone(account, exact)
+        if place is not None:
+            leaving.add(place[0])  # if this ends it, the next report is about it all the same
+            return place
+        return leaving.alone(exact) or self._alone(account, exact)
+
+    def _find(self, account: str, keys: Sequence[bytes], to: str) -> Place | None:
+        for key in keys:
             for mid, number in self._found.get((account, key), ()):
-                message = self._of.memory.held(mid) or self._brought.get(mid)
+                message = self._message(mid)
+                if message is not None and message.to == to and number <= len(message.parts):
+                    return message, message.parts[number - 1 if number != WITH_RECIPIENT else 0]
+        return None
+
+    def _alone(self, account: str, keys: Sequence[bytes]) -> Place | None:
+        for key in keys:
+            for mid, number in self._found.get((account, key), ()):
+                message = self._message(mid)
                 if message is None or number > len(message.parts):
                     continue
-                part = message.parts[number - 1 if number != WITH_RECIPIENT else 0]
-                if message.to == to:
-                    return message, part
-                if alone is None and number != WITH_RECIPIENT:
-                    alone = message, part
-            if alone is not None and order < event.exact:
-                return alone
+                if number != WITH_RECIPIENT:
+                    return message, message.parts[number - 1]
         return None
 
-    def _leaving(self, account: str, keys: Sequence[bytes], to: str) -> Place | None:
-        """The part of this recipient under any of the keys whose id is on its way to the ledger."""
-        for message in self._of.memory.leaving(account, {to}).get(to, ()):
-            for _, key, part in self._of.memory.keys(message):
-                if key in keys:
+    def _message(self, mid: int) -> Message | None:
+        return self._of.memory.held(mid) or self._brought.get(mid)
+
+
+class Leaving:
+    """Messages of one account that left memory just now: the ledger may not know their ids yet."""
+
+    __slots__ = ("_by_key", "_by_recipient", "_protocol")
+
+    def __init__(self, messages: Sequence[Message], protocol: str) -> None:
+        self._protocol = protocol
+        self._by_recipient: dict[str, list[Message]] = {}
+        self._by_key: dict[bytes, Place] | None = None
+        """Of those that an id alone names; made when it is asked for."""
+        for message in messages:
+            self.add(message)
+
+    def add(self, message: Message) -> None:
+        self._by_recipient.setdefault(message.to, []).append(message)
+        self._by_key = None
+
+    def find(self, keys: Sequence[bytes], to: str) -> Place | None:
+        """The part of this recipient under any of the keys."""
+        for message in self._by_recipient.get(to, ()):
+            for own in lists.known_by(message, self._protocol):
+                if not set(own).isdisjoint(keys):
+                    return message, message.parts[0]
+            for part in message.parts:
+                if not set(self._keys(part)).isdisjoint(keys):
                     return message, part
-            terms = self._of.accounts.get(account)
-            if message.lists and terms is not None:
-                for own in lists.known_by(message, terms.protocol):
-                    if not set(own).isdisjoint(keys):
-                        return message, message.parts[0]
         return None
+
+    def alone(self, keys: Sequence[bytes]) -> Place | None:
+        """A part under any of the keys, whoever its recipient is."""
+        if self._by_key is None:
+            self._by_key = {
+                key: (message, part)
+                for messages in self._by_recipient.values()
+                for message in messages
+                if not message.lists
+                for part in message.parts
+                for key in self._keys(part)
+            }
+        for key in keys:
+            if (place := self._by_key.get(key)) is not None:
+                return place
+        return None
+
+    def _keys(self, part: Part) -> list[bytes]:
+        own = [*part.carrier_ids, part.written_id] if part.written_id else [*part.carrier_ids]
+        return ids.keys(self._protocol, own)

@@ -7,7 +7,6 @@ let go of, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
 from functools import partial
 
 from protocols import ids
@@ -67,14 +66,10 @@ class Memory:
             message = gone[mid]
         return message
 
-    def leaving(self, account: str, recipients: Set[str]) -> dict[str, list[Message]]:
-        """Messages to these that were let go of just now: the ledger may not know their ids yet."""
-        found: dict[str, list[Message]] = {}
-        for mid, gone in self._closing.items():
-            message = gone[mid]
-            if message.to in recipients and message.account == account:
-                found.setdefault(message.to, []).append(message)
-        return found
+    def leaving(self, account: str) -> list[Message]:
+        """Messages that were let go of just now: the ledger may not know their ids yet."""
+        closing = [gone[mid] for mid, gone in self._closing.items()]
+        return [message for message in closing if message.account == account]
 
     def reading(self) -> Reading:
         """Around reading messages from the ledger and taking them into memory.

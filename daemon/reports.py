@@ -28,7 +28,7 @@ from .link import Link
 from .matching import Known, Matching
 from .memory import Memory
 from .model import Message, Part, Place
-from .numbers.normalise import folded
+from .numbers.normalise import folded, is_number
 from .settle import Settle
 from .tally import Tally
 from .teller import Teller
@@ -80,7 +80,11 @@ class Reports:
         receipts: list[Any] = []
         for event in self.usual.reported(account.name, link, events, at, c):
             to = folded(event.to)
-            place = self.correlate.find(account.name, event.keys, event.exact, to)
+            place = self.correlate.find(account.name, event.keys, to)
+            if place is None and not is_number(to):
+                # Its id is enough.  Under another number of people it may have been an earlier
+                # message's, which the ledger knows.
+                place = self.correlate.alone(account.name, event.keys[: event.exact])
             if place is None:
                 unknown.append((event, to))
                 continue

@@ -66,6 +66,11 @@ def is_national(prefix: str) -> bool:
     return _NATIONAL.fullmatch(prefix.ljust(DIGITS, "0")) is not None
 
 
+def is_number(folded: str) -> bool:
+    """Whether this is one that a message may have gone to: gateways hide some in their reports."""
+    return _NATIONAL.fullmatch(folded) is not None
+
+
 def folded(raw: str) -> str:
     """A number from a carrier in its one form; what is no mobile number stays as it came."""
     if _NATIONAL.fullmatch(raw):

@@ -102,18 +102,18 @@ def test_members_of_lists_with_one_recipient_are_told_apart_until_each_is_forgot
         reports.register_member(ACCOUNT, (b"own %d" % number, b"list %d" % number), *place)
     reports.register_member(ACCOUNT, (b"own 2", b"list 2"), *places[2])  # said once more
     for number, place in enumerate(places):
-        assert reports.find(ACCOUNT, (b"own %d" % number,), 1, TO) == place
-        assert reports.find(ACCOUNT, (b"x", b"list %d" % number), 0, TO) == place
-    assert reports.find(ACCOUNT, (b"own 1",), 1, "13800000000") is None
-    assert reports.find("other", (b"own 1",), 1, TO) is None
+        assert reports.find(ACCOUNT, (b"own %d" % number,), TO) == place
+        assert reports.find(ACCOUNT, (b"x", b"list %d" % number), TO) == place
+    assert reports.find(ACCOUNT, (b"own 1",), "13800000000") is None
+    assert reports.find("other", (b"own 1",), TO) is None
     reports.forget_member(ACCOUNT, places[1][0])
-    assert reports.find(ACCOUNT, (b"own 1", b"list 1"), 1, TO) is None
-    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) == places[0]
-    assert reports.find(ACCOUNT, (b"list 2",), 1, TO) == places[2]
+    assert reports.find(ACCOUNT, (b"own 1", b"list 1"), TO) is None
+    assert reports.find(ACCOUNT, (b"list 0",), TO) == places[0]
+    assert reports.find(ACCOUNT, (b"list 2",), TO) == places[2]
     reports.forget_member(ACCOUNT, places[2][0])
-    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) == places[0]
+    assert reports.find(ACCOUNT, (b"list 0",), TO) == places[0]
     reports.forget_member(ACCOUNT, places[0][0])
-    assert reports.find(ACCOUNT, (b"list 0",), 1, TO) is None
+    assert reports.find(ACCOUNT, (b"list 0",), TO) is None
 
 
 def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
@@ -131,7 +131,7 @@ def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
     assert gone == [members[0][0]]
     reports.register(ACCOUNT, b"another", Write(*members[3], "n"))
     assert gone == [members[0][0], single[0]]
-    assert reports.find(ACCOUNT, (b"list",), 1, members[1][0].to) == members[1]
+    assert reports.find(ACCOUNT, (b"list",), members[1][0].to) == members[1]
 
 
 def test_memory_lets_go_of_what_one_recipient_was_sent_in_many_lists(

@@ -719,7 +719,7 @@ VERDICTS = (
     ),
     breaks(
         "5 a list's id names its recipients only together with their numbers",
-        Edit("daemon.matching:Known._among", "alone is None and number != WITH_RECIPIENT", "True"),
+        Edit("daemon.matching:Known._alone", "number != WITH_RECIPIENT", "True"),
         by=f"{LISTS}test_a_report_with_a_lists_id_and_a_strange_recipient_is_about_nobody",
     ),
     breaks(

@@ -297,3 +297,94 @@ async def test_a_report_said_twice_of_what_left_memory_is_late_and_not_unknown(
     assert desk.states("j/0") == ["accepted", "delivered"]
     assert desk.app.tally.lates["a"] == 1
     assert desk.app.correlate.waiting() == []
+
+
+OTHER = "13912345679"
+
+
+async def named_alike(desk: Desk, peer: Peer) -> bytes:
+    """Messages to two numbers, which the gateway gave one id."""
+    await desk.take({"id": "j"}, {"id": "k", "to": OTHER})
+    first, second = await desk.written(peer, 2)
+    key = bytes(7) + b"\1"
+    for sequence, _, _ in (first, second):
+        peer.accepts(sequence, key)
+    await desk.settle()
+    return key
+
+
+async def test_of_two_messages_with_one_id_a_report_is_about_its_own_recipients(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    key = await named_alike(desk, peer)
+    for _ in range(2):
+        peer.reports(key, to=TO)
+        await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+    assert desk.app.tally.lates["a"] == 1
+    assert desk.states("k/0") == ["accepted"]
+    peer.reports(key, to=OTHER, code="UNDELIV", fate=Fate.FAILED)
+    await desk.settle()
+    assert desk.states("k/0") == ["accepted", "undelivered"]
+
+
+async def test_a_report_for_a_number_that_is_none_of_ours_goes_by_the_id_alone(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    key = await named_alike(desk, peer)
+    peer.reports(key, to="13800000000")
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted"]
+    assert desk.states("k/0") == ["accepted", "delivered"], "it has the id since"
+
+
+async def test_a_report_for_no_number_at_all_is_not_looked_up(make_desk: MakeDesk) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    [key] = await accepted(desk, peer)
+    peer.reports(key, to="139****5678")
+    assert not desk.app.engine.reports._lookups
+    await desk.settle()
+    assert desk.states("j/0") == ["accepted", "delivered"]
+
+
+@pytest.mark.parametrize("to", [OTHER, "139****5678"])
+async def test_a_report_under_a_strange_number_within_the_commit_of_its_answer_is_late(
+    make_desk: MakeDesk, to: str
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, _)] = await desk.written(peer)
+    key = bytes(7) + b"\1"
+    async with desk.slow_disk():
+        answer = Accepted(peer.wire.answers(sequence, peer.now), key)
+        peer.says(answer, Reported((key,), 1, Fate.DELIVERED, "DELIVRD", part.to, object()))
+        peer.reports(key, to=to)
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0") == ["delivered"]
+    assert desk.app.tally.lates["a"] == 1
+    assert desk.app.correlate.waiting() == []
+
+
+async def test_a_report_said_twice_just_before_its_answer_is_late_and_not_unknown(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(sequence, part, _)] = await desk.written(peer)
+    key = bytes(7) + b"\1"
+    async with desk.slow_disk():
+        peer.says(
+            *[Reported((key,), 1, Fate.DELIVERED, "DELIVRD", part.to, object()) for _ in range(2)]
+        )
+        peer.accepts(sequence, key)
+        await asyncio.sleep(0.05)
+    assert desk.states("j/0")[-1] == "delivered"
+    assert desk.app.tally.lates["a"] == 1
+    assert desk.app.correlate.waiting() == []

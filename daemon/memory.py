@@ -143,9 +143,7 @@ class Memory:
         That may be on its way there still, when one of several parts was reported just now.
         """
         if message.state is State.ACCEPTED and message.out == 0:
-            gone = self._closing[message.mid] = {message.mid: message}
-            self.ledger.put(NOTHING, partial(self._forget, gone))
-            self.closed(message)
+            self._leave(message)
 
     def let_go(self, message: Message) -> None:
         """The ledger knows all of the message, and nothing is to be done about it here."""
@@ -155,10 +153,9 @@ class Memory:
         self._leave(message)
 
     def _leave(self, message: Message) -> None:
-        """To the ledger; who is just reading there may have looked before the last row came."""
-        if self._reading.locked():
-            gone = self._closing[message.mid] = {message.mid: message}
-            self._let_go.append(gone)
+        """To the ledger; its last row may be on its way there, or come after a reader looked."""
+        gone = self._closing[message.mid] = {message.mid: message}
+        self.ledger.put(NOTHING, partial(self._forget, gone))
         self.closed(message)
 
     def _forget(self, gone: Gone) -> None:

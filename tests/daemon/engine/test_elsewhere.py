@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from daemon import replica
 from daemon.broker.base import Record
 from daemon.changelog import MSGPACK
 from daemon.ledger import Ledger
-from daemon.model import pack_life
+from daemon.model import PartState, pack_life
+from daemon.recall import revive_all
 from daemon.teller import Teller
 
 from .conftest import MakeDesk, MakeGroup
@@ -160,3 +162,25 @@ async def test_no_receipt_waits_for_a_broker_that_is_away(
     a.app.engine.reports.owe_nothing()
     await group.settle()
     assert len(receipts) == 1
+
+
+async def test_what_is_let_go_of_while_its_last_row_is_written_keeps_what_that_says(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j", "text": "字" * 130})
+    first, second = [peer.accepts(sequence) for sequence, _, _ in await desk.written(peer, 2)]
+    await desk.settle()
+    homes = desk.app.engine.homes
+    async with desk.slow_disk():
+        peer.reports(first, to=TO)
+        homes.every, homes._sure = False, lambda: True
+        homes.assigned(frozenset())
+        desk.app.engine.forsake()
+        assert not desk.app.engine.open
+        peer.reports(second, to=TO)
+        await asyncio.sleep(0.05)
+    [message] = revive_all(await desk.app.ledger.load([1 << 10]))
+    assert [part.state for part in message.parts] == [PartState.DELIVERED] * 2
+    assert desk.app.engine.memory._closing == {}

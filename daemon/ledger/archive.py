@@ -80,7 +80,7 @@ class Dropped(NamedTuple):
 
 
 class Archiver:
-    """Give it the ledger; call `sweep` every minute or so."""
+    """Give it the ledger; call `sweep` every minute or so, and `raise_keys` between."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Archiver:
             await self._call(self._copy, jobs, now)
             moved += await self._ledger.run(partial(_delete, [seq for seq, _ in jobs], cutoff))
         await self._call(self._detach)
-        await self._raise_keys()
+        await self.raise_keys()
         while await self._ledger.run(partial(_forget, now)):
             pass
         floor = await self._call(self._purge_floor, now)
@@ -136,11 +136,15 @@ class Archiver:
                 after = await self._ledger.run(partial(purge.delete_dead, after, floor))
         return moved
 
-    async def _raise_keys(self) -> None:
-        """In the ledger, once there are enough; in slices, as all that the writer does."""
-        if await self._call(runs.count, self._db) >= runs.MOST_RUNS:
+    async def raise_keys(self) -> None:
+        """In the ledger, once there are enough; in slices, as all that the writer does.
+
+        Who looks something up reads a row of each run: under load call it more often than `sweep`.
+        """
+        while await self._call(runs.count, self._db) >= runs.MOST_RUNS:
+            last = await self._call(runs.oldest, self._db)
             for number in range(runs.SLICES):
-                await self._ledger.run(partial(runs.rise, number))
+                await self._ledger.run(partial(runs.rise, number, last))
         # Of before schema 4: nothing is added there since.
         if await self._call(keys.count, self._db, keys.NEWER, keys.END):
             for number in range(keys.SLICES):

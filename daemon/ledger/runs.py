@@ -25,7 +25,7 @@ SLICES: Final = 256
 _BITS: Final = 8
 _SHIFT: Final = 32 - _BITS
 MOST_RUNS = 16
-"""So many go to `lookup` when somebody has the time."""
+"""So many go to `lookup` together: what a slice of them has is some 8 ms that a commit may wait."""
 _INSERTS, _DELETES = 8, 4
 STEPS = _INSERTS + _DELETES
 """Commits over which a run is written, some 5,000 keys each, and then `gathered` is cut."""
@@ -137,10 +137,15 @@ def count(db: sqlite3.Connection) -> int:
     return (last >> _BITS) - (first >> _BITS) + 1
 
 
-def rise(number: int, db: sqlite3.Connection) -> None:
-    """Move one of the `SLICES` of all runs to `lookup`."""
+def oldest(db: sqlite3.Connection) -> int:
+    """The last of the runs that go next, MOST_RUNS at most."""
+    return (span(db)[0] >> _BITS) + MOST_RUNS - 1
+
+
+def rise(number: int, last: int, db: sqlite3.Connection) -> None:
+    """Move one of the `SLICES` of the runs up to the `last` to `lookup`."""
     rest = "from run where n in (select value from json_each(?))"
-    which = (_json(_numbers(db, [number])),)
+    which = (_json(n for n in _numbers(db, [number]) if n >> _BITS <= last),)
     found: list[tuple[int, int]] = []
     for hashes, refs in fetch(db, "hex(hashes), hex(refs)", rest, which):
         own = _array("I", bytes.fromhex(hashes))

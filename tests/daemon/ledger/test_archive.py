@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -304,7 +305,7 @@ async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
         for _ in range(runs.STEPS):
             ledger._writer.runs.step()
         for each in range(runs.SLICES):
-            runs.rise(each, db)
+            runs.rise(each, sys.maxsize, db)
 
     await ledger.run(raise_keys)
     clock.now += 2 * HOUR

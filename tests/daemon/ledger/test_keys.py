@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -12,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from daemon import sweep
+from daemon.config import Daemon
 from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, runs, volume
 from daemon.ledger import ledger as ledger_module
 from daemon.ledger.files import LEDGER
@@ -195,7 +199,7 @@ async def test_keys_are_found_at_every_moment_of_their_way_to_the_table(
         await kept(ledger, taken([seq]), delivered([seq]))
     halves = set()
     for slice_ in range(runs.SLICES):
-        await ledger.run(partial(runs.rise, slice_))
+        await ledger.run(partial(runs.rise, slice_, sys.maxsize))
         _, in_runs, old = levels(state_dir / LEDGER)
         halves.add((in_runs > 0, old > 0))
         if slice_ % 32 == 0:
@@ -203,6 +207,47 @@ async def test_keys_are_found_at_every_moment_of_their_way_to_the_table(
             assert traced(state_dir, range(1, 81))
     assert (True, True) in halves
     assert levels(state_dir / LEDGER)[1] == 0
+
+
+async def test_no_commit_waits_for_more_runs_than_go_to_the_table_together(
+    ledger: Ledger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, 401):
+        await kept(ledger, taken([seq]), delivered([seq]))
+    rise, sizes = runs.rise, set()
+
+    def counted(number: int, last: int, db: sqlite3.Connection) -> None:
+        (rows,) = db.execute("select count(*) from run").fetchone()
+        rise(number, last, db)
+        sizes.add(rows - db.execute("select count(*) from run").fetchone()[0])
+
+    with closing(sqlite3.connect(state_dir / LEDGER)) as db:
+        assert runs.count(db) > 2 * runs.MOST_RUNS
+        monkeypatch.setattr(runs, "rise", counted)
+        archiver = Archiver(ledger, zone=SHANGHAI, archive_after=HOUR)
+        await archiver.raise_keys()
+        await archiver.close()
+        assert max(sizes) == runs.MOST_RUNS
+        assert runs.count(db) < runs.MOST_RUNS
+    assert await all_found(ledger, range(1, 401))
+
+
+async def test_runs_do_not_wait_for_the_next_sweep(
+    ledger: Ledger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "RAISE_EVERY", 0.01)
+    for seq in range(1, 201):
+        await kept(ledger, taken([seq]), delivered([seq]))
+    work = sweep.Sweep(ledger, Daemon(), HOUR)
+    with closing(sqlite3.connect(state_dir / LEDGER)) as db:
+        assert runs.count(db) >= runs.MOST_RUNS
+        sweeping = asyncio.create_task(work.run())
+        async with asyncio.timeout(20.0):
+            while runs.count(db) >= runs.MOST_RUNS:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    sweeping.cancel()
+    await asyncio.wait([sweeping])
+    await work.close()
 
 
 async def test_keys_with_one_hash_lead_to_all_of_theirs(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -131,7 +132,7 @@ async def test_used_ids_are_known_whatever_moves_while_the_sieve_is_filled(
         await kept(again, taken([seq]), delivered([seq]))
         number = (seq - 161) * 7
         for each in range(number, min(number + 7, runs.SLICES)):
-            await again.run(partial(runs.rise, each))
+            await again.run(partial(runs.rise, each, sys.maxsize))
     await filled(again)
     assert again._ids.sieve.doubtful(["new"]) == []
     assert (await again.known(["new", *ids(range(1, 201))])).keys() == set(ids(range(1, 201)))

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from daemon import sweep
 from daemon.config import Daemon
-from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, runs, volume
+from daemon.ledger import Archiver, Entries, History, Ledger, files, keys, reader, runs, volume
 from daemon.ledger import ledger as ledger_module
 from daemon.ledger.files import LEDGER
 from tests.daemon.ledger.content import (
@@ -248,6 +249,36 @@ async def test_runs_do_not_wait_for_the_next_sweep(
     sweeping.cancel()
     await asyncio.wait([sweeping])
     await work.close()
+
+
+async def test_a_key_that_moves_while_it_is_looked_for_is_found(
+    ledger: Ledger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is asked before the file: what has left the one by then is in the other."""
+    await kept(ledger, taken([1]), delivered([1]))
+    writer, looks = ledger._writer, []
+
+    def then_moves(look: Callable[..., set[int]]) -> Callable[..., set[int]]:
+        def looked(*args: object) -> set[int]:
+            found = look(*args)
+            looks.append(len(found))
+            if len(looks) == 1:
+                writer._db.execute("begin immediate")
+                writer.runs.begin()
+                for _ in range(runs.STEPS):
+                    writer.runs.step()
+                writer._db.execute("commit")
+                writer.runs.gathered.moved()
+            return found
+
+        return looked
+
+    memory = SimpleNamespace(refs=then_moves(writer.runs.gathered.refs))
+    monkeypatch.setattr(reader, "refs", then_moves(reader.refs))
+    with closing(files.connect(state_dir / LEDGER)) as db:
+        found = reader.Reader(db, state_dir, memory).find([(ACCOUNT, key(1))])  # type: ignore[arg-type]
+    assert found == {(ACCOUNT, key(1)): [(mid(1), 0)]}
+    assert looks == [1, 1], "it was in memory, and is in the file"
 
 
 async def test_keys_with_one_hash_lead_to_all_of_theirs(ledger: Ledger) -> None:

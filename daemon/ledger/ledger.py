@@ -454,10 +454,6 @@ class Ledger:
         """key, when, value of everything kept under `kind`, oldest first."""
         return start.kept(self._db, kind)
 
-    def outbox_pending(self) -> list[tuple[int, list[Event]]]:
-        """What was not told when the daemon stopped; `outbox` gives the same in pieces."""
-        return start.outbox_pending(self._db)
-
     def unfinished(self) -> list[Waiting]:
         """Unfinished messages by route, lane and state; reads the whole ledger once."""
         return start.unfinished(self._db)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 
-from daemon.ledger.rows import Event, Waiting
-from daemon.ledger.writer import decode_events
+from daemon.ledger.rows import Waiting
 
 
 def last_seq(db: sqlite3.Connection) -> int:
@@ -41,11 +40,6 @@ def claims(db: sqlite3.Connection) -> list[tuple[int, float, bytes]]:
 def kept(db: sqlite3.Connection, kind: str) -> list[tuple[bytes, float, bytes]]:
     sql = "select key, at, value from keep where kind = ? order by at, key"
     return db.execute(sql, (kind,)).fetchall()
-
-
-def outbox_pending(db: sqlite3.Connection) -> list[tuple[int, list[Event]]]:
-    rows = db.execute("select n, events from outbox order by n")
-    return [(number, decode_events(events)) for number, events in rows]
 
 
 def unfinished(db: sqlite3.Connection) -> list[Waiting]:

@@ -42,7 +42,7 @@ async def lost(ledger: Ledger, said: dict[str, set[int]]) -> set[str]:
     finals = {job.seq for job, row in rows if row.final}
     missing = {f"job {seq}" for seq in said["taken"] - {job.seq for job, _ in rows}}
     missing |= {f"final {seq}" for seq in said["done"] - finals}
-    pending = {number for number, _ in ledger.outbox_pending()}
+    pending = {number for number, _ in await ledger.outbox(0, 1_000_000)}
     return missing | {f"events {number}" for number in said["events"] - pending}
 
 

@@ -129,12 +129,18 @@ class Archiver:
         await self.raise_keys()
         while await self._ledger.run(partial(_forget, now)):
             pass
-        floor = await self._call(self._purge_floor, now)
-        if floor is not None:
-            after: tuple[int, int] | None = purge.FIRST
-            while after is not None:
-                after = await self._ledger.run(partial(purge.delete_dead, after, floor))
+        if await self._call(purge.dead, self._db) >= purge.AT_LEAST:
+            await self._purge(now)
         return moved
+
+    async def _purge(self, now: float) -> None:
+        coming = await self._call(runs.keys, self._db)
+        if not await self._call(purge.needed, self._db, coming):
+            return
+        floor = await self._call(self._purge_floor, now)
+        after: tuple[int, int] | None = purge.FIRST
+        while after is not None:
+            after = await self._ledger.run(partial(purge.delete_dead, after, floor, coming))
 
     async def raise_keys(self) -> None:
         """In the ledger, once there are enough; in slices, as all that the writer does.
@@ -242,10 +248,8 @@ class Archiver:
             self._volume.close()
             self._volume = None
 
-    def _purge_floor(self, now: float) -> int | None:
-        """The first job that may have to be known from an archive; None: no need to purge."""
-        if not purge.needed(self._db):
-            return None
+    def _purge_floor(self, now: float) -> int:
+        """The first job that may have to be known from an archive."""
         within = max(self._ledger.remember_ids, self._given_within)
         seqs = [purge.NO_JOB]
         for path in files.archives(self._ledger.state_dir):

@@ -39,25 +39,35 @@ def count(db: sqlite3.Connection, keys: int) -> None:
     db.execute(_COUNT, (keys,))
 
 
-def needed(db: sqlite3.Connection) -> bool:
+def dead(db: sqlite3.Connection) -> int:
+    """How many keys of rows that went away may be left."""
     sql = "select coalesce(max(value), 0) from counter where name = 'dead_keys'"
-    dead: int = db.execute(sql).fetchone()[0]
-    if dead < AT_LEAST:
+    return int(db.execute(sql).fetchone()[0])
+
+
+def needed(db: sqlite3.Connection, coming: int) -> bool:
+    """Whether every eighth key in `lookup` is dead; of `coming`, which are not there yet, all are
+    taken to be.
+    """
+    there = dead(db) - coming
+    if there < AT_LEAST:
         return False
     # Counting reads all there is: no more than the answer needs.
     sql = "select count(*) from (select 1 from lookup limit ?)"
-    return bool(db.execute(sql, (8 * dead + 8,)).fetchone()[0] // 8 <= dead)
+    return bool(db.execute(sql, (8 * there + 8,)).fetchone()[0] // 8 <= there)
 
 
 def delete_dead(
-    after: tuple[int, int], floor: int, db: sqlite3.Connection
+    after: tuple[int, int], floor: int, coming: int, db: sqlite3.Connection
 ) -> tuple[int, int] | None:
     """Delete the dead ones among the next keys behind `after`; where to go on, None: nowhere.
 
-    Keys of jobs from `floor` on are not dead: their ids are to be remembered.
+    Keys of jobs from `floor` on are not dead: their ids are to be remembered.  Dead ones among
+    `coming` stay counted.
     """
     last: tuple[int, int] | None = db.execute(_AHEAD, (*after, PASS_ROWS)).fetchone()
     db.execute(_DELETE, (*after, *(last or _LAST), floor))
     if last is None:
-        db.execute("delete from counter where name = 'dead_keys'")
+        sql = "update counter set value = min(value, ?) where name = 'dead_keys'"
+        db.execute(sql, (coming,))
     return last

@@ -142,6 +142,13 @@ def oldest(db: sqlite3.Connection) -> int:
     return (span(db)[0] >> _BITS) + MOST_RUNS - 1
 
 
+def keys(db: sqlite3.Connection) -> int:
+    """How many keys are here, gathered or in runs."""
+    octets = "select coalesce(sum(length(hashes)), 0) from"
+    sql = f"select ({octets} gathered) + ({octets} run)"
+    return int(db.execute(sql).fetchone()[0]) // 4
+
+
 def rise(number: int, last: int, db: sqlite3.Connection) -> None:
     """Move one of the `SLICES` of the runs up to the `last` to `lookup`."""
     rest = "from run where n in (select value from json_each(?))"

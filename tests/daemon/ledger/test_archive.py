@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -287,6 +288,15 @@ async def test_numbers_of_archived_jobs_are_not_given_again(state_dir: Path, clo
     await again.close()
 
 
+def raise_keys(ledger: Ledger, db: sqlite3.Connection) -> None:
+    """All that gathered moves to the table."""
+    ledger._writer.runs.begin()
+    for _ in range(runs.STEPS):
+        ledger._writer.runs.step()
+    for each in range(runs.SLICES):
+        runs.rise(each, sys.maxsize, db)
+
+
 async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
     ledger: Ledger,
     archiver: Archiver,
@@ -299,15 +309,7 @@ async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
     monkeypatch.setattr(purge, "PASS_ROWS", 7)
     seqs = range(1, 51)
     await kept(ledger, taken([*seqs, 99]), delivered(seqs))
-
-    def raise_keys(db: sqlite3.Connection) -> None:
-        ledger._writer.runs.begin()
-        for _ in range(runs.STEPS):
-            ledger._writer.runs.step()
-        for each in range(runs.SLICES):
-            runs.rise(each, sys.maxsize, db)
-
-    await ledger.run(raise_keys)
+    await ledger.run(partial(raise_keys, ledger))
     clock.now += 2 * HOUR
     assert await archiver.sweep(clock.now) == 50
     assert rows(state_dir / LEDGER, "lookup") == 50 + 2
@@ -315,12 +317,31 @@ async def test_dead_keys_are_purged_but_not_those_of_remembered_ids(
     assert everything(history, 50) == [[(50, number(50), 9)]] * 5
     assert everything(history, 99)[2] == [(99, number(99), 0)]
 
-    # Nothing in this archive is remembered any longer: with the next pass its keys go, too.
+    # Nothing in this archive is remembered any longer: with the next pass its keys go.
     clock.now = datetime(2027, 1, 1, tzinfo=ZONE).timestamp()
     seqs = range(101, 131)
     await kept(ledger, taken(seqs, received=clock.now), delivered(seqs))
     assert await archiver.sweep(clock.now + 2 * HOUR) == 30
-    assert rows(state_dir / LEDGER, "lookup") == 2
+    await ledger.run(partial(raise_keys, ledger))
+    assert await archiver.sweep(clock.now + 2 * HOUR) == 0
+    assert rows(state_dir / LEDGER, "lookup") == 30 + 2
+
+
+async def test_keys_that_die_before_they_get_into_the_table_are_purged_from_there(
+    ledger: Ledger,
+    archiver: Archiver,
+    state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(purge, "AT_LEAST", 10)
+    seqs = range(1, 51)
+    await kept(ledger, taken([*seqs, 99]), delivered(seqs))
+    assert await archiver.sweep(NOON + 2 * HOUR) == 50
+    await ledger.run(partial(raise_keys, ledger))
+    assert rows(state_dir / LEDGER, "lookup") == 3 * 50 + 2
+    await archiver.sweep(NOON + 2 * HOUR)
+    assert rows(state_dir / LEDGER, "lookup") == 50 + 2
+    assert await ledger.run(purge.dead) == 0, "and there is no need to look again"
 
 
 async def test_an_id_in_common_leads_to_every_member_of_its_list_also_from_an_archive(

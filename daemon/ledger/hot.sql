@@ -34,7 +34,7 @@ create table claim (
     mids blob not null
 ) strict;
 
--- One row per commit that had events, all of them packed.
+-- One row per commit that had events, all of them packed (events.py).
 create table outbox (
     n integer primary key,
     events blob not null

@@ -25,6 +25,7 @@ from typing import Self, TypeVar
 
 from daemon.ledger import files, ids, runs, start
 from daemon.ledger.errors import LedgerError, explain
+from daemon.ledger.events import unpack
 from daemon.ledger.keys import RECENT_ROWS
 from daemon.ledger.reader import Reader
 from daemon.ledger.rows import (
@@ -37,7 +38,7 @@ from daemon.ledger.rows import (
     Waiting,
 )
 from daemon.ledger.runs import STEPS
-from daemon.ledger.writer import Batch, Writer, decode_events
+from daemon.ledger.writer import Batch, Writer
 
 T = TypeVar("T")
 
@@ -424,7 +425,7 @@ class Ledger:
     async def outbox(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Events that were not told, of at most `limit` commits with a number > `after`."""
         rows = await self._read(self._reader.outbox, after, limit)
-        return [(number, decode_events(events)) for number, events in rows]
+        return [(number, unpack(events)) for number, events in rows]
 
     async def _read(self, lookup: Callable[..., T], *args: object) -> T:
         try:

@@ -58,6 +58,7 @@ STEPS = (
         " create table run"
         " (n integer primary key, hashes blob not null, refs blob not null) strict;",
     ),
+    Step(5, "events in the outbox are compressed: the tables are the same"),
 )
 VERSION = STEPS[-1].to
 """The schema of this version, in `pragma user_version`."""

@@ -1,6 +1,6 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
--- Version 4, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
--- in the ledger, 3 no runs there and no parts below 0.
+-- Version 5, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
+-- in the ledger, 3 no runs there and no parts below 0, 4 nothing compressed in `outbox`.
 
 create table job (
     seq integer primary key,            -- in the order of taking

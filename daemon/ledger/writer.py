@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from zlib import crc32
 
-import msgspec
-
+from daemon.ledger.events import pack
 from daemon.ledger.fresh import Fresh
 from daemon.ledger.rows import (
     INDEX_BITS,
@@ -33,9 +32,6 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.runs import Runs
 from daemon.ledger.statement import Bulk
-
-_encode_events = msgspec.msgpack.Encoder().encode
-decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 
 
 @dataclass(slots=True)
@@ -171,7 +167,7 @@ class Writer:
                 self._drops.run(db, dropped, kind)
             self._keeps.run(db, [row for row in batch.keeps.values() if row is not None])
         if batch.events:
-            row = (batch.number, _encode_events(batch.events))
+            row = (batch.number, pack(batch.events))
             db.execute("insert into outbox values (?, ?)", row)
         if batch.told is not None:
             db.execute("delete from outbox where n <= ?", (batch.told,))

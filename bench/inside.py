@@ -315,9 +315,10 @@ async def inside(directory: Path, settings: Settings, recipients: int = 1) -> As
     await fleet.start()
     app = App(config, cast(Any, broker))
     ledger: Any = app.ledger
-    for thread in ("_write_thread", "_read_thread", "_checkpoint_thread"):
-        getattr(ledger, thread).shutdown()
-        setattr(ledger, thread, Turns(COMMIT_TURNS))
+    of = ((ledger, "_write_thread"), (ledger, "_read_thread"), (ledger._checkpoints, "_thread"))
+    for owner, thread in of:
+        getattr(owner, thread).shutdown()
+        setattr(owner, thread, Turns(COMMIT_TURNS))
     try:
         await app.start()
         pool = app.pool

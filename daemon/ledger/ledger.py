@@ -4,7 +4,7 @@ Writes are grouped the way PostgreSQL groups commits: while one transaction is o
 disk, the next one gathers.  Alone, a change waits for one commit; under load a thousand of them
 share it.  No timer, no size to tune.
 
-The loop only gathers; a writer thread, a reader thread and a thread for checkpoints do the rest,
+The loop only gathers; a writer thread, a reader thread and one for checkpoints do the rest,
 each with a connection of its own, so that a lookup never waits for a commit nor a commit for
 the copying of the log into the file.
 """
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from daemon.ledger import files, ids, runs, start
+from daemon.ledger.checkpoint import Checkpoints
 from daemon.ledger.errors import LedgerError, explain
 from daemon.ledger.events import unpack
 from daemon.ledger.keys import RECENT_ROWS
@@ -46,8 +47,6 @@ WRITER_CACHE_KB = 16_000
 READER_CACHE_KB = 4_000
 LOG_PAGES = 8_000
 """The log starts over once it has so many pages (32 MB) and all of them are in the file."""
-CHECKPOINT_ROWS = 16_000
-"""So many rows after the last checkpoint comes the next, beside the commits."""
 SWITCH_SECONDS = 0.00005
 """How long the loop may keep the interpreter from a thread that wants it.
 
@@ -123,8 +122,8 @@ class Ledger:
             undo.callback(self._db.close)
             self._read_db = files.connect(self.path, cache_kb=READER_CACHE_KB)
             undo.callback(self._read_db.close)
-            self._checkpoint_db = files.connect(self.path, cache_kb=64)
-            undo.callback(self._checkpoint_db.close)
+            self._checkpoints = Checkpoints(self.path, self._fail)
+            undo.callback(self._checkpoints.undo)
             try:
                 # The third connection's checkpoints do the copying.  Those of the writer find
                 # little left, start the log over, and bound it if the others do not get through.
@@ -144,13 +143,10 @@ class Ledger:
         self._reader = Reader(self._read_db, state_dir, self._writer.runs.gathered)
         self._write_thread = ThreadPoolExecutor(1, "ledger-writer")
         self._read_thread = ThreadPoolExecutor(1, "ledger-reader")
-        self._checkpoint_thread = ThreadPoolExecutor(1, "ledger-checkpoint")
         self._writing = False
         self._due = False
         self._idle: asyncio.Future[None] | None = None
         self._told = 0
-        self._unchecked_rows = 0
-        self._checkpoint: Future[None] | None = None
         self._closing = False
         self._closed = False
         self._ids = ids.Ids(
@@ -284,9 +280,7 @@ class Ledger:
             self._ids.settled()
         if self._owes():
             self._write()
-        self._unchecked_rows += batch.rows()
-        if self._unchecked_rows >= CHECKPOINT_ROWS and self._checkpoint is None:
-            self._start_checkpoint()
+        self._checkpoints.wrote(batch.rows())
         try:
             if self._on_commit is not None and batch.writes():
                 self._on_commit(done.result())
@@ -311,23 +305,6 @@ class Ledger:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    # Checkpoints
-
-    def _start_checkpoint(self) -> None:
-        self._unchecked_rows = 0
-        self._checkpoint = self._checkpoint_thread.submit(self._run_checkpoint)
-        self._checkpoint.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(self._checkpointed, done)
-        )
-
-    def _run_checkpoint(self) -> None:
-        self._checkpoint_db.execute("pragma wal_checkpoint(passive)").fetchone()
-
-    def _checkpointed(self, done: Future[None]) -> None:
-        self._checkpoint = None
-        if (exc := done.exception()) is not None:
-            self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
-
     async def close(self) -> None:
         """Write what has gathered, call everybody back, and let go of the files."""
         if self._closing:
@@ -343,10 +320,10 @@ class Ledger:
         run = self._loop.run_in_executor
         try:
             await run(self._read_thread, self._read_db.close)
-            await run(self._checkpoint_thread, self._checkpoint_db.close)
+            await self._checkpoints.close()
             await run(self._write_thread, self._close_file)
         finally:
-            for thread in (self._read_thread, self._checkpoint_thread, self._write_thread):
+            for thread in (self._read_thread, self._write_thread):
                 thread.shutdown(wait=False)
             os.close(self._held)
 

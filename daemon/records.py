@@ -20,6 +20,7 @@ from .shapes import Report, Times
 _encode: Final = msgspec.json.Encoder().encode
 _NO_META: Final = Raw(b"{}")
 _NO_TIMES: Final = Times(None, None, None, None, None)
+_PRODUCED: Final = b',"times":{"produced":"'
 _INDEXES: Final = [b"%d" % index for index in range(LAST_INDEX + 1)]
 
 
@@ -76,24 +77,20 @@ class Records:
         moments = (job.received, m.submitted, m.answered, m.reported)
         if moments != self._moments:
             self._of_moments(moments)
-        name = self._id
-        pieces = [
-            b'{"v":1,"job":"',
-            name,
-            b'","message":"',
-            name,
-            b"/",
+        # Compiled, this is one allocation and a copy of each: a third of what a join costs.
+        return self._key, b'{"v":1,"job":"%b","message":"%b/%b%b%b%b%b%b%b%b%b' % (
+            self._id,
+            self._id,
             _INDEXES[m.mid & LAST_INDEX],
             self._tenant,
             _encode(m.to),
             self._state,
             self._carrier_ids,
-            b',"times":{"produced":"',
+            _PRODUCED,
             self._produced,
             self._times,
             self._meta,
-        ]
-        return self._key, b"".join(pieces)
+        )
 
     def _of_job(self, job: Job) -> None:
         fields = job.fields

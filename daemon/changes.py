@@ -8,18 +8,21 @@ publish, reports to acknowledge, offsets to move) goes along.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from protocols import ids
 
 from . import lists
 from .ledger import Entries, Event
-from .model import Message, pack_life
+from .lives import Lives
+from .model import Message
 
 WITH_RECIPIENT = 0
 """In place of the part's number: the id is that of a list, and names its one part only together
 with the recipient.
 """
+
+_lives: Final = Lives()
 
 Receipts = dict[Any, list[Any]]
 """Of every report and inbound message to acknowledge, by connection."""
@@ -113,12 +116,12 @@ class Changes:
     def finish(self) -> Entries:
         """The entries for the ledger, with a row for every message touched."""
         rows, events = self.entries.messages, self.entries.events
-        touched, tells = self.touched, self.tells
+        touched, tells, lives = self.touched, self.tells, _lives
         for m, report in touched.items():
             if report is not None:
                 events.append(report(m))
         for m in touched:
-            life = pack_life(m)
+            life = lives.pack(m)
             if tells and (tell := tells.get(m)) is not None:
                 events.append(tell(m, life))
             rows.append(

@@ -349,7 +349,7 @@ def untouched(carrier: str | None, bill_units: int) -> bytes:
 
 
 def pack_life(m: Message) -> bytes:
-    """Everything of a message that is not a column of its ledger row."""
+    """Everything of a message that is not a column of its ledger row; `lives` spells it, too."""
     if m.state is WAITING and not (
         m.parts or m.steps or m.released or m.claim or m.reference or m.parked or m.lists
     ):

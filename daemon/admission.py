@@ -7,6 +7,7 @@ not depend on the message.  What is unusual about a message, or its batch, is lo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from .changes import Changes
 from .engine import Engine
@@ -20,7 +21,8 @@ from .router import OWN, Router
 from .stops import STOPPED
 from .tally import Tally
 
-WAITING = int(State.WAITING)
+WAITING: Final = int(State.WAITING)
+_untouched: Final = untouched
 
 
 class Door:
@@ -133,7 +135,7 @@ class Admission:
             if usual and door.open:
                 # Nothing else can happen to it in this commit: its row is what all have.
                 m.wake = wake = at + door.patience
-                life = untouched(carrier, job.bill_units)
+                life = _untouched(carrier, job.bill_units)
                 rows.append((m.mid, m.to, door.route, m.lane, None, WAITING, 0, wake, life))
                 door.waiting[m.lane].append(m)
             else:

@@ -34,6 +34,7 @@ MSGPACK = "application/msgpack"
 URGENT: Final = Lane.URGENT
 NORMAL: Final = Lane.NORMAL
 BULK: Final = Lane.BULK
+TENANT: Final = DEFAULT_TENANT
 LANES: Final = {"urgent": URGENT, "normal": NORMAL, "bulk": BULK}
 
 _from_json: Final = msgspec.json.Decoder(Wire).decode
@@ -62,8 +63,8 @@ def decode(value: bytes, content_type: str | None, now: float) -> Job:
     if isinstance(wire.to, str):
         job.to = (wire.to,)
     # Most records end here: each of the rest costs a comparison.
-    if job.tenant is not DEFAULT_TENANT and job.tenant == DEFAULT_TENANT:
-        job.tenant = DEFAULT_TENANT  # msgspec leaves out what *is* the default, not what equals it
+    if job.tenant is not TENANT and job.tenant == TENANT:
+        job.tenant = TENANT  # msgspec leaves out what *is* the default, not what equals it
     if job.ext and not is_digits(job.ext):
         raise explain(value, packed)
     if wire.priority is not NORMAL:

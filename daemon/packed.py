@@ -9,13 +9,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Final
 
-BITS = 8
-SIZE = 1 << BITS
-MASK = SIZE - 1
-NOTHING = -(1 << 63)
+BITS: Final = 8
+SIZE: Final = 1 << BITS
+MASK: Final = SIZE - 1
+NOTHING: Final = -(1 << 63)
 """Stands for no value."""
-EMPTY = array("q", [*([NOTHING] * SIZE), 0])
+EMPTY: Final = array("q", [*([NOTHING] * SIZE), 0])
 """A block, with the number of its entries behind them."""
 
 

@@ -7,7 +7,7 @@ A message's number (`mid`) is its job's `seq << 10 | index`; an index is at most
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 INDEX_BITS = 10
@@ -106,18 +106,21 @@ class Entries:
     drops: list[tuple[str, bytes]] = field(default_factory=list)
 
 
+_crc32: Final = crc32
+
+
 # The second argument keeps the three apart: the same bytes as job id and as number differ.
 def hash_job(job_id: str) -> int:
-    return crc32(job_id.encode(), 1)
+    return _crc32(job_id.encode(), 1)
 
 
 def hash_to(number: str) -> int:
-    return crc32(number.encode(), 2)
+    return _crc32(number.encode(), 2)
 
 
 def hash_carrier_id(key: bytes) -> int:
     """Without the account: `trace` may not know it."""
-    return crc32(key, 3)
+    return _crc32(key, 3)
 
 
 def job_ref(seq: int) -> int:

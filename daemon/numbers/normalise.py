@@ -18,7 +18,7 @@ class Refusal(Enum):
     IOT_NUMBER = "LOCAL:IOT_NUMBER"
 
 
-DIGITS = 11
+DIGITS: Final = 11
 """Of a national number."""
 _NATIONAL: Final = re.compile(r"1[3-9][0-9]{9}")
 # Machines have thirteen digits: Mobile 1440 1441 148, Unicom 140 146, Telecom 1410, and the 1064

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from datetime import tzinfo
+from typing import Final
 
 from .. import stamp
 from ..errors import EncodeError
@@ -15,8 +16,8 @@ from ..part import Part
 from . import pdus
 from .account import CmppAccount
 
-SUBMIT = int(pdus.Command.SUBMIT)
-MOST_NUMBERS = 99
+SUBMIT: Final = int(pdus.Command.SUBMIT)
+MOST_NUMBERS: Final = 99
 """DestUsr_tl is below 100 (section 7.4.3.1)."""
 
 

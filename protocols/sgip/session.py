@@ -7,7 +7,7 @@ sends them on this one is understood as well.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Final
 
 from .. import stamp
 from ..errors import EncodeError
@@ -18,14 +18,14 @@ from . import inbound, pdus, status
 from .account import SgipAccount
 from .frames import Counter, SgipFrames, result_of
 
-LONGEST_CONTENT = 160
+LONGEST_CONTENT: Final = 160
 """Octets; MessageLength could say more, a short message cannot."""
-LONGEST_SUBMIT = 2048
+LONGEST_SUBMIT: Final = 2048
 """Octets of a packet (section 3.1)."""
 
 # One subscriber's Submit, header included, up to its content: the fields of pdus.Submit.
-SUBMIT = struct.Struct("!II12s21s21sB21s5s10sB6s6sBBB16s16sBBBBBI")
-NUMBERS_END = 84
+SUBMIT: Final = struct.Struct("!II12s21s21sB21s5s10sB6s6sBBB16s16sBBBBBI")
+NUMBERS_END: Final = 84
 """Where further numbers of a list follow the first."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from datetime import tzinfo
+from typing import Final
 
 from .. import stamp
 from ..errors import EncodeError
@@ -17,11 +18,11 @@ from . import pdus
 from .account import SmgpAccount
 from .pdus import Tag
 
-SUBMIT = int(pdus.Request.SUBMIT)
-_FIXED = struct.Struct("!IIIBB25sB17s17x21s21xB21sB")
-_JOINED = struct.Struct("!HHBHHBHHB")
-_RESERVE = bytes(8)
-MOST_NUMBERS = 100
+SUBMIT: Final = int(pdus.Request.SUBMIT)
+_FIXED: Final = struct.Struct("!IIIBB25sB17s17x21s21xB21sB")
+_JOINED: Final = struct.Struct("!HHBHHBHHB")
+_RESERVE: Final = bytes(8)
+MOST_NUMBERS: Final = 100
 """DestTermIDCount (section 6.2.19)."""
 
 

@@ -12,10 +12,10 @@ from ..events import Fate, Received, Reported
 from . import pdus, receipts, status, tlvs
 
 # esm_class of what a message centre delivers (section 5.2.12).
-KIND = 0x3C
-RECEIPT = 0x04
-INTERMEDIATE = 0x20
-UDHI = 0x40
+KIND: Final = 0x3C
+RECEIPT: Final = 0x04
+INTERMEDIATE: Final = 0x20
+UDHI: Final = 0x40
 
 # The mandatory parameters of pdus.SubmitSm up to sm_length; what it does not match is read by the
 # declaration, which says what is wrong.  One call instead of eighteen fields.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from .. import stamp
 from ..errors import DecodeError, EncodeError
@@ -18,13 +18,13 @@ MODES = {
     "tx": pdus.BIND_TRANSMITTER,
     "rx": pdus.BIND_RECEIVER,
 }
-LONGEST_CONTENT = 254
+LONGEST_CONTENT: Final = 254
 """Octets of short_message (section 5.2.21)."""
-LONGEST_PAYLOAD = 65535
-MOST_NUMBERS = 254
+LONGEST_PAYLOAD: Final = 65535
+MOST_NUMBERS: Final = 254
 """Destinations of submit_multi (section 4.5.1)."""
 
-_TLVS = pdus.OptionalParameters()
+_TLVS: Final = pdus.OptionalParameters()
 
 
 class SmppSession(SmppFrames):

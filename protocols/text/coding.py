@@ -12,12 +12,13 @@ from protocols.errors import EncodeError
 from protocols.part import Coding
 from protocols.text import gsm7
 
-BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 # A gateway may read coding 0 as ASCII or as the GSM alphabet. Only these octets mean the same in
 # both; $ @ [ \ ] ^ _ ` { | } ~ do not.
-_NOT_SAFE = re.compile(r"[^\n\r -#%-?A-Za-z]")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_SAFE: Final = re.compile(r"[^\n\r -#%-?A-Za-z]")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_encode_utf_16_be: Final = utf_16_be_encode
 
 
 class Alphabet(Enum):
@@ -78,7 +79,7 @@ def encode(text: str, alphabet: Alphabet) -> bytes:
     """Octets without byte order mark; EncodeError names the character and its place."""
     if alphabet is Alphabet.UCS2:
         try:
-            return utf_16_be_encode(text.lstrip(BYTE_ORDER_MARK))[0]
+            return _encode_utf_16_be(text.lstrip(BYTE_ORDER_MARK))[0]
         except UnicodeEncodeError as exc:
             raise _unencodable(text.lstrip(BYTE_ORDER_MARK), exc.start, alphabet) from None
     if alphabet is Alphabet.GB18030:

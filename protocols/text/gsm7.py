@@ -9,6 +9,7 @@ of the default table.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from aiosmpplib.codec import (
     GSM_BASIC_DECODE_MAP,
@@ -19,8 +20,10 @@ from aiosmpplib.codec import (
 
 ESCAPE = 0x1B
 
-_FOREIGN = re.compile(f"[^{re.escape(''.join([*GSM_BASIC_ENCODE_MAP, *GSM_EXTENDED_ENCODE_MAP]))}]")
-_TO_SEPTETS: dict[int, str] = {
+_FOREIGN: Final = re.compile(
+    f"[^{re.escape(''.join([*GSM_BASIC_ENCODE_MAP, *GSM_EXTENDED_ENCODE_MAP]))}]"
+)
+_TO_SEPTETS: Final[dict[int, str]] = {
     **{ord(char): chr(septet) for char, septet in GSM_BASIC_ENCODE_MAP.items()},
     **{ord(char): chr(ESCAPE) + chr(septet) for char, septet in GSM_EXTENDED_ENCODE_MAP.items()},
 }

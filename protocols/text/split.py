@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from protocols.errors import EncodeError
 from protocols.text import gsm7
@@ -11,9 +11,9 @@ from protocols.text.coding import Alphabet, encode
 from protocols.text.header import spell
 
 MOST_PARTS = 255
-ANY = 1 << 62
+ANY: Final = 1 << 62
 """No text has so many octets."""
-BILLED = 70  # UTF-16 units that are charged as one message
+BILLED: Final = 70  # UTF-16 units that are charged as one message
 
 
 class Limits(NamedTuple):

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .record import Record as Record
+
 Place = tuple[str, int]
 """A topic and a partition of it."""
 
@@ -41,23 +43,6 @@ class RecordsRefused(BrokerError):  # noqa: N818  # what became of them
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         super().__init__(f"record {first}: {refused[first]}{more}")
         self.refused = refused
-
-
-@dataclass(slots=True)
-class Record:
-    """One record as it was read.
-
-    `timestamp` is the record's own, in seconds since 1970 (Kafka: what the producer put
-    there, or the broker when the topic says `LogAppendTime`).
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes
-    content_type: str | None
-    timestamp: float
 
 
 @dataclass(frozen=True, slots=True)

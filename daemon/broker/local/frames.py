@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import Final
 from zlib import crc32
 
-from ..base import Record
+from ..record import Record
 
-HEAD = struct.Struct("<II")
-BODY = struct.Struct("<diB")
-CHUNK = 256 * 1024
+HEAD: Final = struct.Struct("<II")
+BODY: Final = struct.Struct("<diB")
+CHUNK: Final = 256 * 1024
+_crc32: Final = crc32
 
 
 def encode(key: bytes | None, value: bytes, content_type: bytes, timestamp: float) -> bytes:
@@ -30,7 +32,7 @@ def encode(key: bytes | None, value: bytes, content_type: bytes, timestamp: floa
         body = BODY.pack(timestamp, -1, len(content_type)) + content_type + value
     else:
         body = BODY.pack(timestamp, len(key), len(content_type)) + key + content_type + value
-    return HEAD.pack(len(body), crc32(body)) + body
+    return HEAD.pack(len(body), _crc32(body)) + body
 
 
 def decode(
@@ -47,7 +49,7 @@ def decode(
         length, crc = head(data, at)
         stop = at + 8 + length
         body = data[at + 8 : stop]
-        if length < skip or stop > size or crc32(body) != crc:
+        if length < skip or stop > size or _crc32(body) != crc:
             break
         timestamp, key_length, type_length = fields(body)
         if key_length < 0:
@@ -70,7 +72,7 @@ def begins_whole(data: bytes) -> bool:
     length: int
     length, crc = HEAD.unpack_from(data)
     stop = HEAD.size + length
-    return length >= BODY.size and stop <= len(data) and crc32(data[HEAD.size : stop]) == crc
+    return length >= BODY.size and stop <= len(data) and _crc32(data[HEAD.size : stop]) == crc
 
 
 def read_cached(fd: int, at: int, size: int) -> bytes:
@@ -105,7 +107,7 @@ def scan(fd: int, at: int, size: int) -> tuple[int, int]:
         while end - here >= 8:
             length, crc = head(data, here)
             stop = here + 8 + length
-            if length < skip or stop > end or crc32(data[here + 8 : stop]) != crc:
+            if length < skip or stop > end or _crc32(data[here + 8 : stop]) != crc:
                 break
             total += 1
             here = stop

@@ -146,10 +146,32 @@ def _report(
     return Reported(keys, exact, receipts.fate(word, final=final), word, source, receipt)
 
 
-def _keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
-    """Keys from the receipted_message_id and from the text, the parameter's first.
+class _Last:
+    """What the last receipt named and said, and its keys: those for a list follow one another."""
 
-    The parameter is exact.  Beside it the text's id is a guess about spelling, and what it looks
+    __slots__ = ("exact", "form", "keys", "named", "said")
+
+    def __init__(self) -> None:
+        self.named = self.said = b""
+        self.form: ids.Form = "auto"
+        self.keys: tuple[bytes, ...] = ()
+        self.exact = 0
+
+
+_LAST: Final = _Last()
+
+
+def _keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
+    """Keys from the receipted_message_id and from the text, the parameter's first."""
+    last = _LAST
+    if said != last.said or named != last.named or form != last.form:
+        last.keys, last.exact = _find_keys(named, said, form)
+        last.named, last.said, last.form = named, said, form
+    return last.keys, last.exact
+
+
+def _find_keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
+    """The parameter is exact.  Beside it the text's id is a guess about spelling, and what it looks
     like may well be another part's id, so it needs the recipient as a witness.
     """
     if not named:

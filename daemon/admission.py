@@ -70,7 +70,15 @@ class Admission:
 
     def messages(self, job: Job) -> list[Message]:
         """One for each recipient; a number that cannot be sent to has its code already."""
-        found = [self.message(job, index, raw) for index, raw in enumerate(job.fields.to)]
+        lane, known = int(job.fields.priority), self._known
+        found: list[Message] = []
+        for index, raw in enumerate(job.fields.to):
+            # As `message` begins.
+            carrier = known.get(raw[:3])
+            if carrier is not None and len(raw) == DIGITS and raw.isdigit() and raw.isascii():
+                found.append(Message(job, index, raw, carrier, lane))
+            else:
+                found.append(self.message(job, index, raw))
         numbers = [message.to for message in found if message.code is None]
         if len(set(numbers)) < len(numbers):
             seen: set[str] = set()
@@ -108,6 +116,8 @@ class Admission:
         plain = new and not engine.stops.any
         doors: dict[str | None, Door] = {}
         job: Job | None = None
+        life, units = b"", -1  # neighbours mostly have one
+        of: str | None = None
         for m in messages:
             if m.job is not job:
                 job = m.job
@@ -135,7 +145,9 @@ class Admission:
             if usual and door.open:
                 # Nothing else can happen to it in this commit: its row is what all have.
                 m.wake = wake = at + door.patience
-                life = _untouched(carrier, job.bill_units)
+                if of is not carrier or units != job.bill_units:
+                    of, units = carrier, job.bill_units
+                    life = _untouched(carrier, units)
                 rows.append((m.mid, m.to, door.route, m.lane, None, WAITING, 0, wake, life))
                 door.waiting[m.lane].append(m)
             else:

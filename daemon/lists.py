@@ -86,8 +86,8 @@ def answered_in(message: Message) -> bytes | None:
 
 def wire(form: WirePart, messages: Sequence[Message]) -> WirePart:
     """`form`, that of the first of a list, for those of it that are to be written."""
-    to, *also = [message.to for message in messages]
-    return replace(form, to=to, also=tuple(also))
+    to = [message.to for message in messages]
+    return replace(form, to=to[0], also=tuple(to[1:]))
 
 
 def may_join(message: Message) -> bool:

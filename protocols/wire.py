@@ -166,8 +166,11 @@ class Texts(Sized):
     def put(self, value: tuple[str, ...]) -> bytes:
         if len(value) > self.most:
             raise ValueError(f"{len(value)} numbers, at most {self.most} are allowed")
-        items = [self.text.put(v).ljust(self.size, b"\0") for v in value]
-        return bytes((len(items),)) + b"".join(items)
+        items = "".join([v.ljust(self.size, "\0") for v in value]).encode("latin-1")
+        if len(items) != self.size * len(value):
+            for v in value:
+                self.text.put(v)  # raises for the one that is too long
+        return bytes((len(value),)) + items
 
     def get(self, buf: bytes, at: int) -> tuple[tuple[str, ...], int]:
         end = at + 1 + self.size * buf[at]

@@ -259,7 +259,9 @@ class Message:
 
     def __init__(self, job: Job, index: int, to: str, carrier: str | None, lane: int) -> None:
         self.job = job
-        self.mid = job.seq << INDEX_BITS | index
+        # One object for all the dicts and rows that it is in: compiled, an `int` is made into one
+        # for each of them.
+        self.mid: Any = job.seq << INDEX_BITS | index
         self.to = to
         self.carrier = carrier
         self.lane = int(lane)  # sqlite3 takes long over a member of an enumeration
@@ -306,7 +308,8 @@ class Message:
 
     @property
     def index(self) -> int:
-        return self.mid & LAST_INDEX
+        mid: int = self.mid
+        return mid & LAST_INDEX
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from protocols import ids
 
 from . import lists
+from .course import Course, course_of
 from .ledger import Entries, Event
 from .lives import Lives
 from .model import Message
@@ -28,8 +29,8 @@ Receipts = dict[Any, list[Any]]
 """Of every report and inbound message to acknowledge, by connection."""
 Tell = Callable[[Message, bytes], Event]
 """The record that tells other daemons of a message and its life."""
-Report = Callable[[Message], Event]
-"""The record that says what became of a message."""
+Report = Callable[[Message, Course | None], Event]
+"""The record that says what became of a message; with the course that it shares with others."""
 
 
 class Changes:
@@ -117,13 +118,19 @@ class Changes:
         """The entries for the ledger, with a row for every message touched."""
         rows, events = self.entries.messages, self.entries.events
         touched, tells, lives = self.touched, self.tells, _lives
+        told: list[Event] = []
+        last: Course | None = None
         for m, report in touched.items():
+            course: Course | None = None
+            if m.lists:
+                if last is None or not last.shared(m):
+                    last = course_of(m)
+                course = last
+            life = lives.pack(m) if course is None else course.life(m)
             if report is not None:
-                events.append(report(m))
-        for m in touched:
-            life = lives.pack(m)
+                events.append(report(m, course))
             if tells and (tell := tells.get(m)) is not None:
-                events.append(tell(m, life))
+                told.append(tell(m, life))
             rows.append(
                 (
                     m.mid,
@@ -137,6 +144,7 @@ class Changes:
                     life,
                 )
             )
+        events += told
         touched.clear()
         tells.clear()
         return self.entries

@@ -14,6 +14,7 @@ from msgspec import Raw
 from protocols import ids
 
 from .clock import Stamps
+from .course import Course
 from .model import ACCEPTED, LAST_INDEX, UNCERTAIN, WORDS, Job, Message
 from .shapes import Report, Times
 
@@ -34,25 +35,42 @@ class Records:
         self._job: Job | None = None
         self._key = self._id = self._produced = self._tenant = self._meta = b""
         self._tenant_name = ""
-        self._course: tuple[object, ...] = ()
+        self._said: tuple[object, ...] = ()
         self._state = b""
         self._protocol = ""
         self._carrier_id: bytes | None = None
         self._carrier_ids = b""
         self._moments: tuple[float | None, ...] = ()
         self._times = b""
+        self._shared: Course | None = None
+        """That of the last report of which others are known to share it: what is said of them all
+        stands ahead of the number, between that and the recipient, and behind it.
+        """
+        self._shared_key = self._ahead = self._between = self._behind = b""
 
     def speaks(self, account: str, protocol: str) -> None:
         """The account speaks this from now on."""
         self.protocols[account] = protocol
-        self._course = ()  # what it spoke decided how the last report was spelled
+        # What it spoke decided how the last report was spelled.
+        self._said = ()
+        self._shared = None
 
-    def report(self, m: Message) -> tuple[bytes, bytes]:
-        """Key and value for the state that the message is in now."""
+    def report(self, m: Message, course: Course | None = None) -> tuple[bytes, bytes]:
+        """Key and value for the state that the message is in now; `course` is one that it shares
+        with others, if it does.
+        """
+        if course is not None and course is self._shared:
+            return self._shared_key, b"%b%b%b%b%b" % (
+                self._ahead,
+                _INDEXES[m.mid & LAST_INDEX],
+                self._between,
+                _encode(m.to),
+                self._behind,
+            )
         job, parts = m.job, m.parts
         if job is not self._job:
             self._of_job(job)
-        course = (
+        said = (
             m.state,
             m.final,
             m.cause,
@@ -65,8 +83,8 @@ class Records:
             job.bill_units,
             m.attempts,
         )
-        if course != self._course:
-            self._of_course(course, m)
+        if said != self._said:
+            self._of_course(said, m)
         carrier_id = parts[0].carrier_id if len(parts) == 1 else None
         if not carrier_id or m.account is None:
             self._carrier_ids = _encode(self.carrier_ids(m))
@@ -77,6 +95,8 @@ class Records:
         moments = (job.received, m.submitted, m.answered, m.reported)
         if moments != self._moments:
             self._of_moments(moments)
+        if course is not None:
+            self._share(course)
         # Compiled, this is one allocation and a copy of each: a third of what a join costs.
         return self._key, b'{"v":1,"job":"%b","message":"%b/%b%b%b%b%b%b%b%b%b' % (
             self._id,
@@ -106,7 +126,7 @@ class Records:
         self._meta = b',"meta":{}}' if meta is None else b',"meta":%b}' % meta
         self._job = job
 
-    def _of_course(self, course: tuple[object, ...], m: Message) -> None:
+    def _of_course(self, said: tuple[object, ...], m: Message) -> None:
         state = m.state
         silent = state is ACCEPTED or state is UNCERTAIN
         value = Report(
@@ -134,7 +154,7 @@ class Records:
         _, begins, rest = _encode(value).partition(b',"state":')
         middle, ends, _ = rest.partition(b',"carrier_ids":')
         self._state = begins + middle + ends
-        self._course = course
+        self._said = said
         self._protocol = self.protocols.get(m.account or "", "")
         self._carrier_id = None  # it may be spelled otherwise
 
@@ -143,6 +163,19 @@ class Records:
         _, begins, rest = _encode(Times(None, *texts)).partition(b',"received":')
         self._times = b'"' + begins + rest
         self._moments = moments
+
+    def _share(self, course: Course) -> None:
+        """All that was spelled last is said of those that share it."""
+        name = self._id
+        self._shared, self._shared_key, self._between = course, self._key, self._tenant
+        self._ahead = b'{"v":1,"job":"%b","message":"%b/' % (name, name)
+        self._behind = b'%b%b,"times":{"produced":"%b%b%b' % (
+            self._state,
+            self._carrier_ids,
+            self._produced,
+            self._times,
+            self._meta,
+        )
 
     def carrier_ids(self, m: Message) -> list[str]:
         """In part order, of each part's last attempt; parts without one are left out."""

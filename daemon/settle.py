@@ -11,6 +11,7 @@ that may have reached the gateway has failed.  What that means for the message i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from protocols.events import Fate
 
@@ -56,6 +57,7 @@ class Settle(Lapse):
     def written(self, writes: Sequence[Write], node: str, wall: float) -> list[Message]:
         """These went out together; returns the messages of which nothing had before."""
         fresh: list[Message] = []
+        moment = cast("float | None", wall)  # one object for all, where compiled
         number = tries = 0  # of the step
         step = Step(wall, "written", number, tries, node)
         before: tuple[Step, ...] | None = None
@@ -71,7 +73,7 @@ class Settle(Lapse):
                 m.attempts = attempt
             m.node = node
             if m.submitted is None:
-                m.submitted = wall
+                m.submitted = moment
                 fresh.append(m)
             if number != part.number or tries != attempt:
                 number, tries = part.number, attempt

@@ -9,7 +9,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from protocols import ids
 from protocols.events import Fate, Reported
@@ -89,6 +89,9 @@ class Usual:
         rows = c.entries.carrier_ids
         others: list[Answered] = []
         taken: list[Message] = []
+        moment = cast("float | None", at)  # one object for all, where compiled
+        same: bytes | None = None
+        alone: tuple[bytes, ...] = ()  # of that
         attempt, node = 1, ""  # of the step
         step = Step(at, "answered", 1, attempt, node, code)
         before: tuple[Step, ...] | None = None
@@ -116,12 +119,12 @@ class Usual:
             part.flying -= 1
             m.out -= 1
             part.state = ANSWERED
-            part.carrier_ids = (
-                (*part.carrier_ids, carrier_id) if part.carrier_ids else (carrier_id,)
-            )
+            if carrier_id is not same:
+                same, alone = carrier_id, (carrier_id,)
+            part.carrier_ids = (*part.carrier_ids, carrier_id) if part.carrier_ids else alone
             part.wire = None
             m.state = ACCEPTED
-            m.answered = at
+            m.answered = moment
             m.stage = "submit"
             m.code = code
             m.wake = wake
@@ -175,6 +178,7 @@ class Usual:
         left: set[int] = set()  # what the others are about: the rest of that goes with them
         node: str | None = ""
         code = ""  # both of the step
+        moment = cast("float | None", at)  # one object for all, where compiled
         step = Step(at, "reported", 1, 1, node, code)
         before: tuple[Step, ...] | None = None
         after: tuple[Step, ...] = ()
@@ -218,11 +222,10 @@ class Usual:
                 del members[account, to]
             held.pop(m.mid, None)
             part.state = PART_DELIVERED
-            part.code = m.code = event.code
             part.wire = None
             m.state = DELIVERED
             m.final = True
-            m.reported = at
+            m.reported = moment
             m.stage = "report"
             m.cause = "delivered"
             m.wake = None
@@ -230,6 +233,7 @@ class Usual:
                 node, code = m.node, event.code
                 step = Step(at, "reported", 1, 1, node, code)
                 before = None
+            part.code = m.code = code
             steps = m.steps
             if steps is not before:
                 before, after = steps, followed(steps, step)

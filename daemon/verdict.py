@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from .changes import Changes, Tell
 from .codes.lookup import Codes
 from .codes.table import Meaning
+from .course import Course
 from .ledger import Event
 from .model import (
     ACCEPTED,
@@ -185,8 +186,8 @@ class Verdict:
             c.tells.update(dict.fromkeys(messages, self.outcome))
         self.tally.entered(messages)
 
-    def _report(self, m: Message) -> Event:
-        key, value = self.records.report(m)
+    def _report(self, m: Message, course: Course | None) -> Event:
+        key, value = self.records.report(m, course)
         return self.topic, key, value
 
     def _step(self, m: Message, step: Step) -> None:

@@ -43,4 +43,4 @@ async def test_records_of_a_list_take_a_fifth_of_their_octets_in_the_file(ledger
     with closing(sqlite3.connect(ledger.path)) as db:
         ((size,),) = db.execute("select length(events) from outbox").fetchall()
     assert 0 < size < sum(len(value) for _, _, value in events) / 5
-    assert ledger.outbox_pending() == [(1, events)]
+    assert await ledger.outbox(0, 9) == [(1, events)]

@@ -23,7 +23,7 @@ class Checkpoints:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._db = files.connect(path, cache_kb=64)
-        self._thread = ThreadPoolExecutor(1, "ledger-checkpoint")
+        self._executor = ThreadPoolExecutor(1, "ledger-checkpoint")
         self._rows = 0
         """Written since the last one began."""
         self._running: Future[None] | None = None
@@ -33,7 +33,7 @@ class Checkpoints:
         self._rows += rows
         if self._rows >= AFTER_ROWS and self._running is None:
             self._rows = 0
-            self._running = self._thread.submit(self._run)
+            self._running = self._executor.submit(self._run)
             self._running.add_done_callback(
                 lambda done: self._loop.call_soon_threadsafe(self._ended, done)
             )
@@ -49,10 +49,10 @@ class Checkpoints:
     def undo(self) -> None:
         """Before anything was written: let go of the file."""
         self._db.close()
-        self._thread.shutdown(wait=False)
+        self._executor.shutdown(wait=False)
 
     async def close(self) -> None:
         try:
-            await self._loop.run_in_executor(self._thread, self._db.close)
+            await self._loop.run_in_executor(self._executor, self._db.close)
         finally:
-            self._thread.shutdown(wait=False)
+            self._executor.shutdown(wait=False)

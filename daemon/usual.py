@@ -31,7 +31,7 @@ from .model import (
 from .numbers.normalise import folded
 from .settle import Settle
 from .steps import Step
-from .verdict import followed, said_yes
+from .verdict import MOST_STEPS, followed, said_yes
 
 SAYS_DELIVERED: Final = Fate.DELIVERED
 Answered = tuple[Write, bytes]
@@ -101,6 +101,7 @@ class Usual:
         first = last = 0
         for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
             m, part, place = write.message, write.part, write.place
+            over = m.final
             if not (
                 # Written once, or refused so that it went again; not in doubt, nor over.
                 m.state is WAITING
@@ -112,22 +113,34 @@ class Usual:
                 and m.job.fields.report
                 and (every or mine(m.job))
                 and not (early and correlate.expects(account, (key, *write.keys)))
+            ) and not (
+                # Of a list, and reported delivered before the answer to that came.
+                over
+                and place is not None
+                and m.state is DELIVERED
+                and write.open
+                and len(m.parts) == 1
+                and carrier_id
+                and write.attempt == part.attempt == 1
+                and len(m.steps) < MOST_STEPS
+                and not (early and correlate.expects(account, (key, *write.keys)))
             ):
                 others.append((write, carrier_id))
                 continue
             write.open = False
             part.flying -= 1
             m.out -= 1
-            part.state = ANSWERED
             if carrier_id is not same:
                 same, alone = carrier_id, (carrier_id,)
             part.carrier_ids = (*part.carrier_ids, carrier_id) if part.carrier_ids else alone
-            part.wire = None
-            m.state = ACCEPTED
-            m.answered = moment
-            m.stage = "submit"
-            m.code = code
-            m.wake = wake
+            if not over:
+                part.state = ANSWERED
+                part.wire = None
+                m.state = ACCEPTED
+                m.answered = moment
+                m.stage = "submit"
+                m.code = code
+                m.wake = wake
             if node is not write.node or attempt != write.attempt:
                 attempt, node = write.attempt, write.node
                 step = Step(at, "answered", 1, attempt, node, code)
@@ -151,6 +164,9 @@ class Usual:
                         rows.append((account, shared, first, first - last))
                     shared = write.keys[-1]
                     first = last = m.mid
+                if over:
+                    c.touch(m)
+                    continue
                 if (account, m.to) in members:
                     correlate.register_member(account, write.keys, m, part)
                 else:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from .model import Message, State
+from .model import Job, Message, State
 
 SECONDS = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
@@ -151,13 +152,25 @@ class Tally:
 
     def first_written(self, account: str, messages: Sequence[Message], wall: float) -> None:
         """The first parts of these messages went out."""
-        jobs = [m.job for m in messages]
-        self.queue[account].observe_all([wall - job.received for job in jobs])
-        topics = {job.source[0] for job in jobs}
-        for topic in topics:
-            if len(topics) > 1:
-                jobs = [m.job for m in messages if m.job.source[0] == topic]
-            self.age[topic].observe_all([wall - job.produced for job in jobs])
+        waits: list[float] = []
+        ages: dict[str, list[float]] = {}
+        of_topic: list[float] = []
+        topic: str | None = None
+        job: Job | None = None
+        wait: Any = 0.0  # one object for all of a job, where compiled, and so is its age
+        age: Any = 0.0
+        for m in messages:
+            if m.job is not job:
+                job = m.job
+                wait, age = wall - job.received, wall - job.produced
+                if job.source[0] != topic:
+                    topic = job.source[0]
+                    of_topic = ages.setdefault(topic, [])
+            waits.append(wait)
+            of_topic.append(age)
+        self.queue[account].observe_all(waits)
+        for name, of_name in ages.items():
+            self.age[name].observe_all(of_name)
 
     def late(self, account: str | None) -> None:
         """A report came for a message that had its verdict."""

@@ -9,7 +9,6 @@ doubt is no list any more: its members go again one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from protocols import ids
 from protocols.part import Part as WirePart
@@ -86,8 +85,7 @@ def answered_in(message: Message) -> bytes | None:
 
 def wire(form: WirePart, messages: Sequence[Message]) -> WirePart:
     """`form`, that of the first of a list, for those of it that are to be written."""
-    to = [message.to for message in messages]
-    return replace(form, to=to[0], also=tuple(to[1:]))
+    return form.to_these(tuple([message.to for message in messages]))
 
 
 def may_join(message: Message) -> bool:

@@ -68,3 +68,20 @@ class Part:
         self.expires_at = expires_at
         self.payload = payload
         self.also = also
+
+    def to_these(self, to: tuple[str, ...]) -> Part:
+        """The same for other recipients, of whom there is one at least."""
+        return Part(
+            to[0],
+            self.sender,
+            self.content,
+            self.coding,
+            self.udh,
+            self.number,
+            self.total,
+            self.reference,
+            self.wants_report,
+            self.expires_at,
+            self.payload,
+            to[1:],
+        )

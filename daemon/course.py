@@ -13,7 +13,7 @@ import msgspec
 from .model import LAST_INDEX, Message, pack_life
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_PLACES: Final = [_encode(place) for place in range(LAST_INDEX + 1)]
+_PLACES: Final[list[bytes]] = [_encode(place) for place in range(LAST_INDEX + 1)]
 
 
 class Course:
@@ -59,7 +59,7 @@ class Course:
         [(place, list_id)] = m.lists
         life = pack_life(m)
         # The list stands last in a life, and the place in front of its id.
-        self._behind = _encode(list_id)
+        self._behind: bytes = _encode(list_id)
         self._ahead = life[: -len(_PLACES[place]) - len(self._behind)]
         self.list_id = list_id
         self.job = m.job
@@ -92,7 +92,8 @@ class Course:
 
     def life(self, m: Message) -> bytes:
         """As `pack_life`, of a message that shares it."""
-        return b"%b%b%b" % (self._ahead, _PLACES[m.lists[0][0]], self._behind)
+        place: bytes = _PLACES[m.lists[0][0]]
+        return b"%b%b%b" % (self._ahead, place, self._behind)
 
     def shared(self, m: Message) -> bool:
         """Whether the message went the same way.

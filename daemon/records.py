@@ -59,12 +59,15 @@ class Records:
         """Key and value for the state that the message is in now; `course` is one that it shares
         with others, if it does.
         """
+        index: int = m.mid & LAST_INDEX
+        number: bytes = _INDEXES[index]
+        to: bytes = _encode(m.to)
         if course is not None and course is self._shared:
             return self._shared_key, b"%b%b%b%b%b" % (
                 self._ahead,
-                _INDEXES[m.mid & LAST_INDEX],
+                number,
                 self._between,
-                _encode(m.to),
+                to,
                 self._behind,
             )
         job, parts = m.job, m.parts
@@ -97,13 +100,14 @@ class Records:
             self._of_moments(moments)
         if course is not None:
             self._share(course)
-        # Compiled, this is one allocation and a copy of each: a third of what a join costs.
+        # Compiled, this is one allocation and a copy of each, where all are known to be bytes: a
+        # third of what a join costs.
         return self._key, b'{"v":1,"job":"%b","message":"%b/%b%b%b%b%b%b%b%b%b' % (
             self._id,
             self._id,
-            _INDEXES[m.mid & LAST_INDEX],
+            number,
             self._tenant,
-            _encode(m.to),
+            to,
             self._state,
             self._carrier_ids,
             _PRODUCED,

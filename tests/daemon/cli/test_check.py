@@ -136,9 +136,11 @@ def test_what_is_odd_in_the_file_is_among_the_warnings(
     )
 
 
-def test_the_tables_fit_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    example = Path(__file__).parents[3] / "config" / "example.toml"
-    assert cli.main(["check", "--config", str(example)]) == 0
+def test_the_tables_fit_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[3] / "config")  # wherever that is: the file is named
+    assert cli.main(["check", "--config", "example.toml"]) == 0
     assert all(len(line) <= 80 for line in capsys.readouterr().out.split("\n"))
 
 

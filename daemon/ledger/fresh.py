@@ -61,8 +61,11 @@ class Fresh:
         highest: int = db.execute("select coalesce(max(seq), 0) from job").fetchone()[0]
         self._highest = job_ref(highest)
         """No message above it can have a row."""
-        self._commits: deque[tuple[int, list[int]]] = deque()
-        """The key of each blob and its messages, oldest first."""
+        self._commits: deque[tuple[int, int, list[int]]] = deque()
+        """The key of each blob, how many rows it has, and whose: oldest first.
+
+        Of the oldest those at the end are left out that have a row by now.
+        """
         self._done = 0
         """So many blobs that are not among them are still to be deleted."""
         self._rows = 0
@@ -92,7 +95,8 @@ class Fresh:
                 self._keep(first, changed)
             self._highest = max(highest, max(arrived)[0] | JOB_INDEX)
         self._trim()
-        return [messages[mid] for mid in sorted(messages.keys() - live)]
+        # One by one: the difference of two sets would look at all that is live.
+        return [messages[mid] for mid in sorted([mid for mid in messages if mid not in live])]
 
     def settle(self) -> None:
         """Everything gets a row of its own."""
@@ -106,7 +110,7 @@ class Fresh:
         mids = [row[0] for row in rows]
         key = min(mids)
         self._db.execute("insert into fresh values (?, ?, ?)", (key, changed, _encode(rows)))
-        self._commits.append((key, mids))
+        self._commits.append((key, len(mids), mids))
         self._rows += len(mids)
         self._live.update(mids)
 
@@ -116,13 +120,15 @@ class Fresh:
         old: set[int] = set()
         last = -1
         while commits:
-            key, mids = commits[0]
-            if not live.isdisjoint(mids):
+            key, rows, mids = commits[0]
+            while mids and mids[-1] not in live:
+                mids.pop()  # it gets no first row again
+            if mids:
                 if len(commits) <= MOST_COMMITS and self._rows <= MOST_ROWS:
                     break
                 old |= live.intersection(mids)
             commits.popleft()
-            self._rows -= len(mids)
+            self._rows -= rows
             self._done += 1
             last = key
         if old or (last >= 0 and self._done >= DONE_AT_ONCE):

@@ -315,7 +315,7 @@ async def inside(directory: Path, settings: Settings, recipients: int = 1) -> As
     await fleet.start()
     app = App(config, cast(Any, broker))
     ledger: Any = app.ledger
-    of = ((ledger, "_write_thread"), (ledger, "_read_thread"), (ledger._checkpoints, "_thread"))
+    of = ((ledger, "_write_thread"), (ledger, "_read_thread"), (ledger._checkpoints, "_executor"))
     for owner, thread in of:
         getattr(owner, thread).shutdown()
         setattr(owner, thread, Turns(COMMIT_TURNS))

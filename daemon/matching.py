@@ -147,49 +147,77 @@ class Known:
 
 
 class Leaving:
-    """Messages of one account that left memory just now: the ledger may not know their ids yet."""
+    """Messages of one account that left memory just now: the ledger may not know their ids yet.
 
-    __slots__ = ("_by_key", "_by_recipient", "_protocol")
+    Under one key the newest counts.
+    """
+
+    __slots__ = ("_by_key", "_by_recipient", "_named", "_protocol")
 
     def __init__(self, messages: Sequence[Message], protocol: str) -> None:
         self._protocol = protocol
         self._by_recipient: dict[str, list[Message]] = {}
+        self._named: dict[str, dict[bytes, Place]] = {}
+        """By key, of the recipients that were asked for."""
         self._by_key: dict[bytes, Place] | None = None
         """Of those that an id alone names; made when it is asked for."""
         for message in messages:
-            self.add(message)
+            self._by_recipient.setdefault(message.to, []).append(message)
 
     def add(self, message: Message) -> None:
         self._by_recipient.setdefault(message.to, []).append(message)
-        self._by_key = None
+        if (named := self._named.get(message.to)) is not None:
+            self._name(message, named)
+        if self._by_key is not None:
+            self._name_alone(message, self._by_key)
 
     def find(self, keys: Sequence[bytes], to: str) -> Place | None:
-        """The part of this recipient under any of the keys."""
-        for message in self._by_recipient.get(to, ()):
-            for own in lists.known_by(message, self._protocol):
-                if not set(own).isdisjoint(keys):
-                    return message, message.parts[0]
-            for part in message.parts:
-                if not set(self._keys(part)).isdisjoint(keys):
-                    return message, part
-        return None
+        """The part of this recipient under the first of the keys that leads to any."""
+        named = self._named.get(to)
+        if named is None:
+            messages = self._by_recipient.get(to)
+            if messages is None:
+                return None
+            named = self._named[to] = {}
+            for message in messages:
+                self._name(message, named)
+        return _first(named, keys)
 
     def alone(self, keys: Sequence[bytes]) -> Place | None:
         """A part under any of the keys, whoever its recipient is."""
-        if self._by_key is None:
-            self._by_key = {
-                key: (message, part)
-                for messages in self._by_recipient.values()
-                for message in messages
-                if not message.lists
-                for part in message.parts
-                for key in self._keys(part)
-            }
-        for key in keys:
-            if (place := self._by_key.get(key)) is not None:
-                return place
-        return None
+        by_key = self._by_key
+        if by_key is None:
+            by_key = self._by_key = {}
+            for messages in self._by_recipient.values():
+                for message in messages:
+                    self._name_alone(message, by_key)
+        return _first(by_key, keys)
+
+    def _name(self, message: Message, named: dict[bytes, Place]) -> None:
+        for part in message.parts:
+            _put(named, self._keys(part), message, part)
+        for own in lists.known_by(message, self._protocol):
+            _put(named, own, message, message.parts[0])
+
+    def _name_alone(self, message: Message, by_key: dict[bytes, Place]) -> None:
+        if not message.lists:
+            for part in message.parts:
+                _put(by_key, self._keys(part), message, part)
 
     def _keys(self, part: Part) -> list[bytes]:
         own = [*part.carrier_ids, part.written_id] if part.written_id else [*part.carrier_ids]
         return ids.keys(self._protocol, own)
+
+
+def _put(places: dict[bytes, Place], keys: Sequence[bytes], message: Message, part: Part) -> None:
+    for key in keys:
+        before = places.get(key)
+        if before is None or before[0].mid <= message.mid:
+            places[key] = (message, part)
+
+
+def _first(places: dict[bytes, Place], keys: Sequence[bytes]) -> Place | None:
+    for key in keys:
+        if (place := places.get(key)) is not None:
+            return place
+    return None

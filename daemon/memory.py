@@ -106,8 +106,8 @@ class Memory:
             if m.final:
                 gone[m.mid] = m
                 continue
-            # What waits is left to the queues, which read back all that they do not hold.
-            if m.state not in WAITS and m.mid not in open_:
+            # What waits here is left to the queues, which read back all that they do not hold.
+            if m.mid not in open_ and (m.state not in WAITS or not self.homes.mine(m.job)):
                 gone[m.mid] = m
             wake = m.wake
             if wake is not None and wake <= horizon:

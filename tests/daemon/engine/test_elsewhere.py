@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from daemon import replica
 from daemon.broker.base import Record
 from daemon.changelog import MSGPACK
+from daemon.changes import Changes
 from daemon.ledger import Ledger
-from daemon.model import PartState, pack_life
+from daemon.model import Message, PartState, pack_life
 from daemon.recall import revive_all
 from daemon.teller import Teller
 
@@ -183,4 +185,57 @@ async def test_what_is_let_go_of_while_its_last_row_is_written_keeps_what_that_s
         await asyncio.sleep(0.05)
     [message] = revive_all(await desk.app.ledger.load([1 << 10]))
     assert [part.state for part in message.parts] == [PartState.DELIVERED] * 2
+    assert desk.app.engine.memory._closing == {}
+
+
+async def test_a_report_while_what_was_told_is_written_does_not_undo_that(
+    make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Desk(tmp_path / "other" / "state", configured(Terms()))
+    await other.start()
+    teller = Teller(OTHER, "sms.state", "sms.parked")
+    records: list[Record] = []
+
+    def tell(message: Message) -> None:
+        _, key, value = teller.outcome(message, pack_life(message))
+        records.append(Record("sms.state", 0, len(records), key, value, MSGPACK, other.at))
+
+    try:
+        there = other.peer()
+        await other.take({"id": "j", "text": "字" * 190})
+        one, two, three = [sequence for sequence, _, _ in await other.written(there, 3)]
+        first = there.accepts(one)
+        there.refuses(two, "8", throttled=True)
+        there.refuses(three, "8", throttled=True)
+        (message,) = other.app.engine.open.values()
+        tell(message)
+        message.parts[1].state, message.parts[1].carrier_ids = PartState.ANSWERED, (b"8" * 8,)
+        tell(message)
+    finally:
+        await other.close()
+
+    desk, peer = await beside(make_desk)
+    replica = desk.app.replica
+    await replica._take_over(records[:1])
+    await desk.settle()
+    keeping, go = desk.app.engine.keeping, threading.Event()
+    commit = keeping.commit
+
+    def slow(c: Changes) -> None:
+        desk.app.ledger._write_thread.submit(go.wait, 60.0)
+        commit(c)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "commit", slow)
+        await replica._take_over(records[1:])
+    peer.reports(first, to=TO)
+    await desk.app.engine.reports.settled()
+    go.set()
+    await desk.settle()
+    [row] = revive_all(await desk.app.ledger.load([1 << 10]))
+    assert [part.state for part in row.parts] == [
+        PartState.DELIVERED,
+        PartState.ANSWERED,
+        PartState.UNSENT,
+    ], "else the second would be sent again"
     assert desk.app.engine.memory._closing == {}

@@ -188,6 +188,7 @@ async def test_what_is_let_go_of_while_its_last_row_is_written_keeps_what_that_s
     assert desk.app.engine.memory._closing == {}
 
 
+@pytest.mark.interpreted
 async def test_a_report_while_what_was_told_is_written_does_not_undo_that(
     make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

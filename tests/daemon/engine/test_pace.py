@@ -228,7 +228,7 @@ async def test_what_gave_way_of_a_message_goes_over_the_bind_that_had_its_first_
 async def test_nothing_gives_way_on_a_bind_that_takes_nothing_new(
     make_desk: MakeDesk, why: str
 ) -> None:
-    desk = await make_desk(Terms(rate=4, window=2))
+    desk = await make_desk(Terms(rate=1, window=2))
     peer = desk.peer()
     await desk.take({"id": "first"}, {"id": "second"})
     await desk.written(peer)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon import changes
-from daemon.model import Message, State, pack_life
+from daemon.lives import Lives
+from daemon.model import Message, State
 from tests.contract.process import until
 from tests.contract.world import Account, job, number
 
@@ -20,15 +21,16 @@ async def test_what_a_bug_kept_from_being_written_is_known_after_the_next_start(
 ) -> None:
     one = job(number())
 
-    def faulty(message: Message) -> bytes:
-        if message.state is State.ACCEPTED:
-            raise ValueError("a fault of our own")
-        return pack_life(message)
+    class Faulty(Lives):
+        def pack(self, m: Message) -> bytes:
+            if m.state is State.ACCEPTED:
+                raise ValueError("a fault of our own")
+            return super().pack(m)
 
     account = Account("a", "cmpp", "mobile")
     async with whole(tmp_path, account) as opened:
         with monkeypatch.context() as patch:
-            patch.setattr(changes, "pack_life", faulty)
+            patch.setattr(changes, "_lives", Faulty())
             await opened.take(one)
             await until(opened.app._stopping.is_set, what="the end")
         failure = opened.app._failure()

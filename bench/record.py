@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from daemon.app import App
 from daemon.changes import Changes
@@ -32,9 +33,11 @@ from daemon.ledger.history import Found
 from daemon.link import Link
 from daemon.model import State
 from daemon.recall import revive_all
+from protocols import session as sessions
 from protocols.events import Fate, Reported
+from protocols.part import Part
 
-from .archives import ACCOUNT, CARRIER, Filled, Rows, carrier_id, fill, job_id, number
+from .archives import ACCOUNT, CARRIER, NODE, Filled, Rows, carrier_id, fill, job_id, number
 from .machine import machine, shown_syncs, syncs
 from .options import BenchError, Options
 from .result import Figure, Result, Target, at_most, median
@@ -240,26 +243,45 @@ async def _command(config: Path, seq: int) -> float:
 # Reports
 
 
-class _Carrier:
-    """The connection that reports come on; `heard` when one is acknowledged."""
+class _Carrier(sessions.Session):
+    """The session that reports come on; `heard` when one is acknowledged."""
+
+    header = struct.Struct("!I")
+    longest = header.size
 
     def __init__(self) -> None:
+        super().__init__(sessions.Limits(), sessions.Clock())
         self.heard = 0
+        self._go(sessions.State.BINDING)
+        self._bound("record", 0.0)
 
-    def acknowledge(self, receipts: Sequence[object]) -> None:
+    def _acknowledge(self, receipts: Sequence[Any]) -> None:
         self.heard += len(receipts)
+
+    def _bind(self, now: float) -> None:
+        """It is bound as it is made."""
+
+    def _submit(self, tag: Any, part: Part, now: float) -> None:
+        raise BenchError("record: nothing is to be sent")
+
+    def _probe(self, now: float) -> None:
+        """Nobody is there who would answer."""
+
+    def _farewell(self, now: float) -> None:
+        self._end("closed by us", error=False)
 
 
 async def _match(run: _Run, config: Config, messages: int, chances: Random) -> None:
     app = App(config)
     carrier = _Carrier()
+    link = Link(NODE, carrier, app.engine, app.accounts[ACCOUNT].pacer)
     try:
         picked = chances.sample(range(messages + 1, messages + run.open + 1), 2 * REPORTS)
         for seq in picked[:REPORTS]:
-            run.single.append(await _reported(app, carrier, [seq]))
+            run.single.append(await _reported(app, link, [seq]))
         for start in range(REPORTS, 2 * REPORTS, GROUP):
             seqs = picked[start : start + GROUP]
-            run.grouped.append(await _reported(app, carrier, seqs) / len(seqs))
+            run.grouped.append(await _reported(app, link, seqs) / len(seqs))
     finally:
         await app.sweep.close()
         await app.ledger.close()
@@ -267,7 +289,7 @@ async def _match(run: _Run, config: Config, messages: int, chances: Random) -> N
         raise BenchError(f"record: {carrier.heard} of {2 * REPORTS} reports were acknowledged")
 
 
-async def _reported(app: App, carrier: _Carrier, seqs: Sequence[int]) -> float:
+async def _reported(app: App, link: Link, seqs: Sequence[int]) -> float:
     """Seconds from the read that brought them until their messages are settled in memory.
 
     The next ones come when the disk has that: each look-up is on its own.
@@ -281,7 +303,6 @@ async def _reported(app: App, carrier: _Carrier, seqs: Sequence[int]) -> float:
     before = app.tally.messages[delivered]
     began = time.perf_counter()
     c = Changes()
-    link = cast(Link, carrier)  # of which only `acknowledge` is used here
     engine.reports.came(app.accounts[ACCOUNT], link, events, wall(), c)
     engine.keeping.commit(c)
     await engine.reports.settled()

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from .early import Early, Where
-from .model import Message, Part, Place, Write
+from .model import Message, Part, PartState, Place, Write
+from .steps import unanswered_since
 
 MOST_RECENT = 25_000
 """Answered parts in memory, of all accounts; older ones are looked up in the ledger.  One costs two
@@ -185,6 +186,8 @@ class Correlate:
         if len(self._doubts.get(where, ())) > 1:
             early.ambiguous = True
         if (before := self._kept.get(early.where)) is not None:
+            early.before = min(before.since, early.since)
+            early.ambiguous |= before.ambiguous
             self.drop(before)
         self._kept[early.where] = early
         for key in early.keys:
@@ -290,6 +293,12 @@ class Correlate:
             early.ambiguous = True
         if early.ambiguous or not places or now < early.at + GUESS_AFTER:
             return None
+        message, part = places[0]
+        if not _may_have(message, part, early.since):
+            return None
+        others = [other for other in message.parts if other is not part]
+        if any(_may_have(message, other, early.since) for other in others):
+            return None  # an attempt of that was never answered, though it is not in doubt now
         return places[0]
 
     def in_doubt(self, account: str) -> int:
@@ -297,3 +306,11 @@ class Correlate:
         return len(
             {m.mid for (a, _), places in self._doubts.items() if a == account for m, _ in places}
         )
+
+
+def _may_have(message: Message, part: Part, at: float) -> bool:
+    """Whether the gateway may have had this part at `at` without having answered."""
+    since = unanswered_since(message.steps, part.number)
+    if since is None and part.state is PartState.IN_DOUBT:
+        since = message.submitted  # the write itself is not among the steps that are kept
+    return since is not None and since <= at

@@ -19,6 +19,8 @@ class Early(msgspec.Struct):
     to: str
     at: float
     """Wall time of its coming."""
+    before: float | None = None
+    """Wall time when it came first, where it came again."""
     counted: bool = False
     theirs: bool = False
     """Whether another daemon got it."""
@@ -28,6 +30,11 @@ class Early(msgspec.Struct):
     """Whether it could ever have been about any of several parts in doubt: which of them is still
     in doubt later says nothing.
     """
+
+    @property
+    def since(self) -> float:
+        """Wall time of its first coming: what was written later is not what it is about."""
+        return self.at if self.before is None else self.before
 
     @property
     def where(self) -> Where:

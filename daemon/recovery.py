@@ -22,6 +22,8 @@ from .model import ELSEWHERE, LANES, Message, Part, PartState, State
 from .recall import revive_all
 from .reports import KIND as EARLY
 from .router import Router
+from .steps import Step, unanswered_since
+from .verdict import followed
 
 log = structlog.get_logger()
 
@@ -155,7 +157,16 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
             part.doubts += 1
             part.attempt = part.doubts
             message.attempts = max(message.attempts, part.attempt)
+            _note_claim(message, part, at)
     message.claim = 0
+
+
+def _note_claim(message: Message, part: Part, at: float) -> None:
+    """Of a part that may have left and whose row does not say when: not before its claim."""
+    steps = message.steps
+    if unanswered_since((s for s in steps if s.attempt == part.attempt), part.number) is None:
+        claimed = Step(at, "claimed", part.number, part.attempt, message.node)
+        message.steps = tuple(sorted(followed(steps, claimed), key=lambda step: step.at))
 
 
 def _resume(engine: Engine, message: Message, c: Changes) -> None:

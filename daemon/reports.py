@@ -93,7 +93,7 @@ class Reports:
         if receipts:
             c.acknowledge(link, receipts)
         if unknown:
-            task = asyncio.create_task(self._look_up(account.name, link, unknown))
+            task = asyncio.create_task(self._look_up(account.name, link, unknown, at))
             self._lookups.add(task)
             task.add_done_callback(self._looked_up)
 
@@ -120,7 +120,7 @@ class Reports:
             event = Reported(orphan.keys, orphan.exact, fate, orphan.code, orphan.to, receipt=None)
             unknown.setdefault(orphan.account, []).append((event, orphan.to))
         for account, events in unknown.items():
-            await self._look_up(account, None, events)
+            await self._look_up(account, None, events, wall())
 
     def answered_elsewhere(
         self, account: str, key: bytes, message: Message, part: Part, c: Changes, *, member: bool
@@ -138,18 +138,23 @@ class Reports:
             self._meet((message, part), account, event, early.to, early.at, c, theirs=early.passed)
 
     async def _look_up(
-        self, account: str, link: Link | None, unknown: Sequence[tuple[Reported, str]]
+        self,
+        account: str,
+        link: Link | None,
+        unknown: Sequence[tuple[Reported, str]],
+        came: float,
     ) -> None:
         """Reports for parts that are not in memory; also those that came before their answer."""
         wanted = [(account, key) for event, _ in unknown for key in event.keys]
         async with self.memory.reading():
-            self._settle(account, link, unknown, await self.matching.look(wanted))
+            self._settle(account, link, unknown, came, await self.matching.look(wanted))
 
     def _settle(
         self,
         account: str,
         link: Link | None,
         unknown: Sequence[tuple[Reported, str]],
+        came: float,
         known: Known,
     ) -> None:
         at = wall()
@@ -161,7 +166,7 @@ class Reports:
             if place is not None:
                 self._meet(place, account, event, to, at, c, theirs=theirs)
             elif keep:
-                early = self._keep(account, event, to, at, c, theirs=theirs)
+                early = self._keep(account, event, to, came, c, theirs=theirs)
             if link is None:
                 continue
             if keep and self.teller is not None:

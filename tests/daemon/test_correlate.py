@@ -7,7 +7,8 @@ import pytest
 from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate
 from daemon.early import Early
 from daemon.jobs import Job as JobFields
-from daemon.model import Job, Message, Part, Write
+from daemon.model import Job, Message, Part, PartState, Write
+from daemon.steps import Step, unanswered_since
 
 ACCOUNT, TO = "xz-mobile", "13912345678"
 NOON = 1795320000.0
@@ -24,8 +25,9 @@ def correlate() -> Correlate:
 def in_doubt() -> tuple[Message, Part]:
     job = Job(1, JobFields(id="j", to=(TO,), text="t"), NOON, NOON, ("sms.jobs", 0, 0), 1)
     message = Message(job, 0, TO, "mobile", 1)
-    message.account = ACCOUNT
+    message.account, message.submitted = ACCOUNT, NOON - 9.0
     part = Part(1)
+    part.state = PartState.IN_DOUBT
     message.parts = (part,)
     return message, part
 
@@ -84,6 +86,49 @@ def test_a_report_that_came_again_or_found_its_answer_is_not_looked_at() -> None
     message, part = in_doubt()
     reports.doubt(message, part, comes=True)
     assert reports.due(NOON + KEEP_EARLY + 1.0) == []
+
+
+def test_a_report_is_not_about_a_part_whose_sibling_may_be_meant_though_not_in_doubt() -> None:
+    """That was resent and answered: nobody knows the id of its first attempt."""
+    reports = correlate()
+    report = early(1)
+    reports.keep(report)
+    message, part = in_doubt()
+    sibling = Part(2)
+    message.parts = (part, sibling)
+    message.steps = (
+        Step(NOON - 9.0, "written", 1, 1, "n"),
+        Step(NOON - 9.0, "written", 2, 1, "n"),
+        Step(NOON - 4.0, "unanswered", 2, 1, "n"),
+        Step(NOON - 3.0, "written", 2, 2, "n"),
+        Step(NOON - 2.0, "answered", 2, 2, "n", "0"),
+    )
+    reports.doubt(message, part, comes=True)
+    assert reports.guess(report, NOON + 2.0) is None
+    message.steps += (Step(NOON, "answered", 2, 1, "n", "0"),)
+    assert reports.guess(report, NOON + 2.0) == (message, part)
+
+
+@pytest.mark.parametrize(
+    ("steps", "since"),
+    [
+        ([], None),
+        ([("written", 1)], 0.0),
+        ([("claimed", 1)], 0.0),
+        ([("written", 1), ("unanswered", 1)], 0.0),
+        ([("written", 1), ("answered", 1)], None),
+        ([("written", 1), ("throttled", 1), ("written", 1)], 2.0),
+        ([("written", 1), ("unanswered", 1), ("written", 2)], 0.0),
+        ([("written", 1), ("unanswered", 1), ("written", 2), ("refused", 1)], 2.0),
+        ([("written", 1), ("unanswered", 1), ("written", 2), ("answered", 2)], 0.0),
+    ],
+)
+def test_a_part_is_unanswered_since_its_first_write_that_no_answer_came_to(
+    steps: list[tuple[str, int]], since: float | None
+) -> None:
+    course = [Step(float(at), word, 1, attempt) for at, (word, attempt) in enumerate(steps)]
+    course.append(Step(9.0, "written", 2, 1))
+    assert unanswered_since(course, 1) == since
 
 
 def member(number: int) -> tuple[Message, Part]:

@@ -239,6 +239,56 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
     assert "delivered" not in desk.states("j/0")
 
 
+@pytest.mark.parametrize("crash", [False, True], ids=["link lost", "crash"])
+@pytest.mark.parametrize("again", [False, True], ids=["came once", "came again"])
+async def test_a_report_is_never_about_a_part_that_was_written_after_it_came(
+    make_desk: MakeDesk, crash: bool, again: bool
+) -> None:
+    desk = await make_desk(then="wait")
+    peer = desk.peer()
+    strange = Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", TO, "r")
+    peer.says(strange)
+    await desk.settle()
+    await desk.pass_(1.0)
+    await desk.take({"id": "j"})
+    assert await desk.written(peer)
+    if again:
+        peer.says(strange)
+        await desk.settle()
+    if crash:
+        desk = await make_desk(after=desk)
+    else:
+        peer.lost()
+        await desk.settle()
+    await desk.pass_(3.0)
+    desk.app.engine.reports.tick(desk.at)
+    await desk.settle()
+    assert desk.states("j/0") == ["uncertain"]
+
+
+async def test_a_trace_says_that_a_part_was_claimed_when_a_crash_hid_its_write(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk()
+    peer = desk.peer()
+    await desk.take({"id": "j"})
+    [(_, _, write)] = await desk.written(peer)
+    peer.silence()
+    await desk.settle()
+    fresh = await make_desk(after=desk)
+    assert [s.step for s in fresh.message(write.message.mid).steps] == ["written", "unanswered"]
+    await fresh.pass_(11.0)
+    assert await fresh.written(fresh.peer())
+    last = await make_desk(after=fresh)
+    message = last.message(write.message.mid)
+    steps = [(s.step, s.part, s.attempt, s.node) for s in message.steps]
+    assert steps == [
+        ("written", 1, 1, "n1"),
+        ("unanswered", 1, 1, "n1"),
+        ("claimed", 1, 2, "n1"),
+    ]
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["in order", "late"])
 async def test_the_ids_shown_are_of_the_last_attempt_whichever_was_answered_last(
     make_desk: MakeDesk, late: bool

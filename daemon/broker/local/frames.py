@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -27,12 +28,55 @@ CHUNK: Final = 256 * 1024
 _crc32: Final = crc32
 
 
+class Frames:
+    """Frames of one topic, in the pieces that they are made of: put together once, for the disk."""
+
+    __slots__ = ("count", "pieces")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.pieces: list[bytes] = []
+
+
+def gather(
+    records: Sequence[tuple[str, bytes | None, bytes | None]],
+    types: Mapping[str, bytes],
+    timestamp: float,
+    into: dict[str, Frames],
+) -> None:
+    """Frame these records (topic, key, value), each `into` the frames of its topic.
+
+    What stands ahead of a value is spelled once for those that follow one another with one key, as
+    the reports of a job do.
+    """
+    front, crc = b"", 0
+    of_topic = ""
+    of_key: bytes | None = None
+    frames: Frames | None = None
+    for topic, key, value in records:
+        if frames is None or key != of_key or topic != of_topic:
+            of_topic, of_key = topic, key
+            frames = into.get(topic) or into.setdefault(topic, Frames())
+            front = _front(key, types[topic], timestamp)
+            crc = _crc32(front)
+        content = value or b""
+        head: bytes = HEAD.pack(len(front) + len(content), _crc32(content, crc))
+        frames.pieces += (head, front, content)
+        frames.count += 1
+
+
 def encode(key: bytes | None, value: bytes, content_type: bytes, timestamp: float) -> bytes:
+    frames: dict[str, Frames] = {}
+    gather([("", key, value)], {"": content_type}, timestamp, frames)
+    return b"".join(frames[""].pieces)
+
+
+def _front(key: bytes | None, content_type: bytes, timestamp: float) -> bytes:
     if key is None:
-        body = BODY.pack(timestamp, -1, len(content_type)) + content_type + value
-    else:
-        body = BODY.pack(timestamp, len(key), len(content_type)) + key + content_type + value
-    return HEAD.pack(len(body), _crc32(body)) + body
+        fields: bytes = BODY.pack(timestamp, -1, len(content_type))
+        return fields + content_type
+    fields = BODY.pack(timestamp, len(key), len(content_type))
+    return b"%b%b%b" % (fields, key, content_type)
 
 
 def decode(

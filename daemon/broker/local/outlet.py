@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from ..base import JSON, MSGPACK, BrokerError
-from .frames import encode
+from .frames import Frames, gather
 from .segments import Appender, topic_directory
 
 RETRY_AFTER = 1.0
@@ -31,7 +31,7 @@ class _Batch:
     __slots__ = ("frames", "waiting")
 
     def __init__(self) -> None:
-        self.frames: dict[str, list[bytes]] = {}
+        self.frames: dict[str, Frames] = {}
         self.waiting: list[asyncio.Future[None]] = []
 
 
@@ -98,13 +98,7 @@ class LocalOutlet:
         for topic in {topic for topic, _, _ in records}:
             if topic not in types:
                 raise BrokerError(f"topic {topic!r} is not one that this outlet was opened for")
-        frames = self._batch.frames
-        for topic, key, value in records:
-            framed = encode(key, value or b"", types[topic], now)
-            if topic in frames:
-                frames[topic].append(framed)
-            else:
-                frames[topic] = [framed]
+        gather(records, types, now, self._batch.frames)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._batch.waiting.append(done)
         self._filled.set()
@@ -180,7 +174,7 @@ class LocalOutlet:
         try:
             for topic in list(batch.frames):
                 frames = batch.frames[topic]
-                self._appenders[topic].append(b"".join(frames), len(frames))
+                self._appenders[topic].append(b"".join(frames.pieces), frames.count)
                 del batch.frames[topic]
                 written.append(topic)
         finally:

@@ -38,7 +38,7 @@ _INSERT = Bulk(
     'insert into message (changed, mid, "to", route, lane, account, state, final, wake, life)',
     9,
     "on conflict (mid) do nothing",
-    shared="column",
+    shared=1,
 )
 _LAST = (1 << 63) - 1
 
@@ -146,7 +146,7 @@ def settle(db: sqlite3.Connection, live: Set[int] | None = None, last: int = _LA
         for changed, rows in _blobs(db, last):
             if live is not None:
                 rows = [row for row in rows if row[0] in live]
-            _INSERT.run(db, rows, changed)
+            _INSERT.run(db, rows, (changed,))
     db.execute("delete from fresh where first <= ?", (last,))
 
 

@@ -31,7 +31,7 @@ from daemon.ledger.rows import (
     MessageValues,
 )
 from daemon.ledger.runs import Runs
-from daemon.ledger.statement import Bulk
+from daemon.ledger.statement import Alike, Bulk
 
 
 @dataclass(slots=True)
@@ -95,23 +95,41 @@ class Writer:
         self._db = db
         self.fresh = Fresh(db)
         self.runs = Runs(db)
-        self._jobs = Bulk("insert or replace into job", 9)
+        self._jobs = Alike(
+            "insert or replace into job",
+            (
+                "seq",
+                "id",
+                "digest",
+                "topic",
+                "partition",
+                '"offset"',
+                "produced",
+                "received",
+                "body",
+            ),
+            ("topic", "partition", "received"),
+        )
         # The number of a message never changes.  The rest does, and every index named here costs.
-        self._messages = Bulk(
-            "insert into message"
-            ' (changed, mid, "to", route, lane, account, state, final, wake, life)',
-            9,
+        self._messages = Alike(
+            "insert into message",
+            ("mid", '"to"', "route", "lane", "account", "state", "final", "wake", "life"),
+            ("route", "lane", "account", "state", "final", "wake"),
             "on conflict (mid) do update set route = excluded.route, lane = excluded.lane,"
             " account = excluded.account, state = excluded.state, final = excluded.final,"
             " wake = excluded.wake, life = excluded.life, changed = excluded.changed",
-            shared="column",
+            shared=("changed",),
         )
-        self._carrier_ids = Bulk("insert or replace into carrier_id (account, key, mid, part)", 4)
+        self._carrier_ids = Alike(
+            "insert or replace into carrier_id",
+            ("account", "key", "mid", "part"),
+            ("account", "part"),
+        )
         self._claims = Bulk("insert or replace into claim", 3)
         self._unclaims = Bulk("delete from claim where id in (", 1, ")")
         self._keeps = Bulk("insert or replace into keep", 4)
         # Not `(kind, key) in (…)`: SQLite reads the whole table for a pair.
-        self._drops = Bulk("delete from keep where kind = ? and key in (", 1, ")", shared="head")
+        self._drops = Bulk("delete from keep where kind = ? and key in (", 1, ")")
 
     def write(self, batch: Batch) -> float:
         """Make `batch` durable; returns the seconds it took.  Raises sqlite3.Error, undone."""
@@ -164,7 +182,7 @@ class Writer:
                 if kept is None:
                     drops.setdefault(kind, []).append((key,))
             for kind, dropped in drops.items():
-                self._drops.run(db, dropped, kind)
+                self._drops.run(db, dropped, (kind,))
             self._keeps.run(db, [row for row in batch.keeps.values() if row is not None])
         if batch.events:
             row = (batch.number, pack(batch.events))

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.broker.local.frames import scan
-from daemon.ledger import files, fresh
+from daemon.ledger import files, young
 from daemon.ledger.errors import explain
 
 PAGES = 256
@@ -92,10 +92,10 @@ def _snapshot(source: Path, target: Path, pace: Pace | None = None) -> dict[str,
                 live.backup(copy, pages=PAGES, progress=step)
                 live.execute("commit")
                 copy.execute("pragma journal_mode = delete")
-                if fresh.there(copy):
+                if young.there(copy):
                     # Who looks at a backup finds every message in its table.
                     copy.execute("begin")
-                    fresh.settle(copy)
+                    young.settle(copy)
                     copy.execute("commit")
                 return counts(copy)
             except sqlite3.Error as exc:

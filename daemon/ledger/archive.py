@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from daemon.ledger import files, keys, purge, runs
+from daemon.ledger import files, keys, purge, runs, young
 from daemon.ledger.errors import explain
 from daemon.ledger.ledger import Ledger
 from daemon.ledger.periods import Period, end_of
@@ -202,9 +202,9 @@ class Archiver:
                 low = seq + 1
             else:
                 high = middle - 1
-        # Those of which a first row may be all that there is are not finished (`fresh`).
-        (first,) = self._db.execute("select min(first) from fresh").fetchone()
-        return int(high) if first is None else min(int(high), (first >> INDEX_BITS) - 1)
+        # Those that may have young rows alone are not finished.
+        lowest = young.lowest(self._db)
+        return int(high) if lowest is None else min(int(high), (lowest >> INDEX_BITS) - 1)
 
     def _candidates(self, after: int, last: int, cutoff: int) -> list[tuple[int, float]]:
         """seq and time of receiving of the next finished jobs, a slice of them at most."""

@@ -7,9 +7,11 @@ create index message_waiting on message (route, lane, state) where state < 4;
 -- Deadlines: one entry per unfinished message that has one, nearly in order of time.
 create index message_wake on message (wake) where final = 0 and wake is not null;
 
--- First rows of messages that have none in `message` yet; one that is there counts (fresh.py).
-create table fresh (
-    first integer primary key,          -- the lowest mid
+-- Rows of young messages, which have none in `message` yet; one that is there counts (young.py).
+create table young (
+    n integer primary key,              -- in the order of commits: of a message the last counts
+    lowest integer not null,            -- of its mids
+    highest integer not null,
     changed integer not null,
     rows blob not null                  -- their columns but for `changed`, MessagePack
 ) strict;

@@ -235,7 +235,7 @@ class Ledger:
     async def settled(self) -> None:
         """All messages that were put have durable rows of their own, and are in the indexes."""
         # What the writer says of itself is true for readers only between two transactions.
-        if self._writing or self._owes() or self._writer.fresh:
+        if self._writing or self._owes() or self._writer.young:
             await self.run(lambda _: None)
 
     def _write(self) -> None:

@@ -59,6 +59,15 @@ STEPS = (
         " (n integer primary key, hashes blob not null, refs blob not null) strict;",
     ),
     Step(5, "events in the outbox are compressed: the tables are the same"),
+    Step(
+        6,
+        "first and later rows of young messages gather in `young`",
+        ledger="create table young (n integer primary key, lowest integer not null,"
+        " highest integer not null, changed integer not null, rows blob not null) strict;"
+        " insert into young select row_number() over (order by first), first,"
+        " 9223372036854775807, changed, rows from fresh;"
+        " drop table fresh;",
+    ),
 )
 VERSION = STEPS[-1].to
 """The schema of this version, in `pragma user_version`."""

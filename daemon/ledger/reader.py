@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from daemon.ledger import files, fresh, runs
+from daemon.ledger import files, runs, young
 from daemon.ledger.keys import END, NEWER, everywhere
 from daemon.ledger.rows import (
     INDEX_BITS,
@@ -83,7 +83,7 @@ def messages(db: sqlite3.Connection, mids: Iterable[int]) -> list[MessageRow]:
     rest = "from message m where m.mid in (select value from json_each(?)) order by m.mid"
     rows = [message_row(row) for row in fetch(db, _MESSAGE, rest, (_json(wanted),))]
     if len(rows) < len(wanted):
-        first = fresh.rows_of(db, wanted.difference([row.mid for row in rows]))
+        first = young.rows_of(db, wanted.difference([row.mid for row in rows]))
         if first:
             rows = sorted(rows + first)
     return rows
@@ -103,7 +103,7 @@ def mids_of(db: sqlite3.Connection, seqs: Iterable[int]) -> list[int]:
     )
     which = set(seqs)
     mids = {mid for (mid,) in fetch(db, "m.mid", rest, (_json(which),))}
-    return sorted(mids.union(fresh.mids_of(db, which)))
+    return sorted(mids.union(young.mids_of(db, which)))
 
 
 def refs(db: sqlite3.Connection, hashes: Iterable[int]) -> set[int]:
@@ -255,7 +255,7 @@ class Reader:
         if not seqs:
             return set()
         found = {seq for (seq,) in fetch(self._db, "s.value", rest, (_json(seqs),))}
-        if first := set(fresh.mids_of(self._db, seqs - found)):
+        if first := young.mids_of(self._db, seqs - found):
             # What has a row was looked at.
             rest = "from message m where m.mid in (select value from json_each(?))"
             first -= {mid for (mid,) in fetch(self._db, "m.mid", rest, (_json(first),))}
@@ -281,14 +281,14 @@ class Reader:
         return found
 
     def load(self, mids: Sequence[int]) -> list[tuple[JobRow, MessageRow]]:
-        # In one reading: what has only a first row may get one of its own at any time.
+        # In one reading: what has only a young row may get one of its own at any time.
         db = self._db
         db.execute("begin")
         try:
             pairs = self._pairs(
                 "where m.mid in (select value from json_each(?)) order by m.mid", (_json(mids),)
             )
-            if len(pairs) == len(set(mids)) or not fresh.there(db):
+            if len(pairs) == len(set(mids)) or not young.there(db):
                 return pairs
             rows = messages(db, mids)
             by_seq = {row.seq: row for row in jobs(db, {row.mid >> INDEX_BITS for row in rows})}

@@ -1,6 +1,7 @@
 -- The record of jobs: the same tables in the ledger and in every archive file.
--- Version 5, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
--- in the ledger, 3 no runs there and no parts below 0, 4 nothing compressed in `outbox`.
+-- Version 6, kept in `pragma user_version`; 1 had no hashes above 32 bits in `lookup`, 2 no `fresh`
+-- in the ledger, 3 no runs there and no parts below 0, 4 nothing compressed in `outbox`,
+-- 5 `fresh` with first rows alone and no `young`.
 
 create table job (
     seq integer primary key,            -- in the order of taking

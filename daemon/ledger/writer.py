@@ -22,7 +22,6 @@ from time import perf_counter
 from zlib import crc32
 
 from daemon.ledger.events import pack
-from daemon.ledger.fresh import Fresh
 from daemon.ledger.rows import (
     INDEX_BITS,
     JOB_INDEX,
@@ -32,6 +31,7 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.runs import Runs
 from daemon.ledger.statement import Alike, Bulk
+from daemon.ledger.young import Young
 
 
 @dataclass(slots=True)
@@ -87,13 +87,13 @@ class Writer:
         "_keeps",
         "_messages",
         "_unclaims",
-        "fresh",
         "runs",
+        "young",
     )
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.fresh = Fresh(db)
+        self.young = Young(db)
         self.runs = Runs(db)
         self._jobs = Alike(
             "insert or replace into job",
@@ -150,9 +150,9 @@ class Writer:
         return perf_counter() - began
 
     def settle(self) -> None:
-        """As a transaction of its own: every message gets its row (`fresh`)."""
+        """As a transaction of its own: every message gets its row (`young`)."""
         self._db.execute("begin immediate")
-        self.fresh.settle()
+        self.young.settle()
         self._db.execute("commit")
 
     def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
@@ -163,7 +163,7 @@ class Writer:
         new = {job[0] for job in batch.jobs}
         arrived = [row for row in messages.values() if row[0] >> INDEX_BITS in new] if new else []
         if messages:
-            rows = self.fresh.take(arrived, messages, batch.changed)
+            rows = self.young.take(arrived, messages, batch.changed)
             self._messages.run(db, rows, batch.changed)
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
@@ -191,7 +191,7 @@ class Writer:
             db.execute("delete from outbox where n <= ?", (batch.told,))
         if batch.chores:
             # They may look at what they like.
-            self.fresh.settle()
+            self.young.settle()
         for chore in batch.chores:
             chore(db)
 

@@ -764,13 +764,13 @@ LEDGER = f"{DAEMON}ledger/"
 THE_RECORD = (
     breaks(
         "what waits and was never written is there after a kill",
-        Edit("daemon.ledger.fresh:Fresh.__init__", "if there(db):", "if False:"),
-        by=f"{LEDGER}test_fresh.py::test_after_a_kill_every_message_has_its_row",
+        Edit("daemon.ledger.young:Young.__init__", "if there(db):", "if False:"),
+        by=f"{LEDGER}test_young.py::test_after_a_kill_every_message_has_its_row",
     ),
     breaks(
         "no job is archived while a message of it waits",
-        Edit("daemon.ledger.archive:Archiver._last_before", "if first is None", "if True"),
-        by=f"{LEDGER}test_fresh.py::test_no_job_is_archived_for_having_first_rows_only",
+        Edit("daemon.ledger.archive:Archiver._last_before", "if lowest is None", "if True"),
+        by=f"{LEDGER}test_young.py::test_no_job_is_archived_for_having_young_rows_only",
     ),
     breaks(
         "6.2 what a restored daemon told after its backup is news to it",

@@ -341,7 +341,11 @@ async def test_keys_of_the_version_before_are_taken_over(state_dir: Path, clock:
         db.executemany("insert into recent values (?, ?)", rows[::3])
         db.executemany("insert into lookup values (? + 4294967296, ?)", rows[1::3])
         db.executemany("insert into lookup values (?, ?)", rows[2::3])
-        db.executescript("drop table gathered; drop table run; pragma user_version = 3;")
+        db.executescript(
+            "drop table gathered; drop table run; drop table young;"
+            " create table fresh (first integer primary key, changed integer, rows blob);"
+            " pragma user_version = 3;"
+        )
     assert traced(state_dir, range(1, 31))
     again = start(state_dir, clock)
     assert await all_found(again, range(1, 31))

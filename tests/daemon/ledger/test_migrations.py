@@ -11,10 +11,22 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import structlog
 
-from daemon.ledger import Archiver, Entries, History, Known, LedgerError, files, migrations
+from daemon.backup import copying
+from daemon.ledger import (
+    Archiver,
+    Entries,
+    History,
+    JobRow,
+    Known,
+    LedgerError,
+    MessageRow,
+    files,
+    migrations,
+)
 from daemon.ledger.migrations import STEPS, VERSION, Step, migrate
 from tests.daemon.ledger.content import (
     ACCOUNT,
@@ -59,6 +71,40 @@ def found(history: History) -> list[list[int]]:
 
 
 FOUND = [[2, 2], [2], [2], [2], [3, 3], [3], [3], [3]]
+
+
+@pytest.mark.parametrize("old", [3, 4, 5])
+async def test_first_rows_of_before_are_read_and_taken_over(old: int, tmp_path: Path) -> None:
+    """As a kill left them: in one blob messages that have no other row, and one that has."""
+    state_dir = unpacked(old, tmp_path)
+    [row] = [row for _, row in _rows(state_dir, "j-4") if row.mid == mid(4, 1)]
+    done = _rows(state_dir, "j-3")
+    stale = [message(3, index) for index in (0, 1)]
+    with closing(sqlite3.connect(state_dir / files.LEDGER)) as db:
+        db.execute("delete from message where mid = ?", (mid(4, 1),))
+        for first, rows in ((mid(3), stale), (mid(4, 1), [tuple(row)])):
+            blob = msgspec.msgpack.encode(rows)
+            db.execute("insert into fresh values (?, 1795320000, ?)", (first, blob))
+        db.commit()
+    for _ in ("as it was found", "brought forward"):
+        assert _rows(state_dir, "j-3") == done
+        assert [each.mid for _, each in _rows(state_dir, "j-4")] == [mid(4), mid(4, 1)]
+        copied = tmp_path / f"copy{version(state_dir / files.LEDGER)}"
+        copying.database(state_dir / files.LEDGER, copied, copying.Pace(1 << 40))
+        with closing(sqlite3.connect(copied)) as db:
+            found = db.execute("select mid from message order by mid").fetchall()
+        assert [each for (each,) in found] == [mid(3), mid(3, 1), mid(4), mid(4, 1)]
+        with closing(sqlite3.connect(state_dir / files.LEDGER)) as db:
+            migrate(db, state_dir / files.LEDGER, ledger=True)
+    ledger = start(state_dir)
+    assert [each.mid for _, each in await ledger.load([mid(4), mid(4, 1)])] == [mid(4), mid(4, 1)]
+    assert [each for _, each in await ledger.load([mid(3)])] == [done[0][1]]
+    await ledger.close()
+
+
+def _rows(state_dir: Path, job_id: str) -> list[tuple[JobRow, MessageRow]]:
+    with History.open(state_dir) as history:
+        return history.by_job(job_id)
 
 
 def test_the_steps_lead_from_one_version_to_the_next() -> None:

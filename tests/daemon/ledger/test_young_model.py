@@ -1,4 +1,4 @@
-"""First rows beside plain ones: whatever comes in whatever order, readers see the last row."""
+"""Young rows beside plain ones: whatever comes in whatever order, readers see the last row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.ledger import INDEX_BITS, Entries, History, Ledger, MessageValues, files, fresh
+from daemon.ledger import INDEX_BITS, Entries, History, Ledger, MessageValues, files, young
 from tests.daemon.ledger.content import NOON, finished, job, kept, message, mid, number, start
 
 STATES = (0, 0, 0, 0, 1, 2, 4, 9)
@@ -95,9 +95,10 @@ async def test_readers_see_the_last_row_of_every_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     model = Model(seed)
-    monkeypatch.setattr(fresh, "MOST_COMMITS", model.random.randrange(2, 9))
-    monkeypatch.setattr(fresh, "MOST_ROWS", model.random.randrange(4, 30))
-    monkeypatch.setattr(fresh, "DONE_AT_ONCE", model.random.randrange(1, 4))
+    monkeypatch.setattr(young, "MOST_COMMITS", model.random.randrange(2, 9))
+    monkeypatch.setattr(young, "MOST_ROWS", model.random.randrange(4, 40))
+    monkeypatch.setattr(young, "MOST_YOUNG", model.random.randrange(4, 40))
+    monkeypatch.setattr(young, "DONE_AT_ONCE", model.random.randrange(1, 4))
     state_dir, kills = tmp_path / "state", 0
     ledger = start(state_dir)
     for _ in range(STEPS):

@@ -1,4 +1,4 @@
-"""Messages whose first row is all there is of them: found like any other, and never lost."""
+"""Messages without a row of their own yet: found like any other, and never lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.backup import copying
-from daemon.ledger import Archiver, Entries, History, JobRow, Ledger, MessageRow, files, fresh
+from daemon.ledger import Archiver, Entries, History, JobRow, Ledger, MessageRow, files, young
 from tests.daemon.ledger.content import (
     NOON,
     Clock,
@@ -33,7 +33,7 @@ HOUR = 3600.0
 
 def table(path: Path, name: str = "message") -> list[int]:
     """The keys of its rows."""
-    column = {"message": "mid", "fresh": "first"}[name]
+    column = {"message": "mid", "young": "lowest"}[name]
     with closing(sqlite3.connect(path)) as db:
         return [key for (key,) in db.execute(f"select {column} from {name} order by 1")]
 
@@ -45,7 +45,7 @@ def states(found: list[tuple[JobRow, MessageRow]]) -> list[tuple[int, int]]:
 async def test_they_are_found_by_whoever_asks_by_number(ledger: Ledger, state_dir: Path) -> None:
     await kept(ledger, taken([1, 2], recipients=2))
     await kept(ledger, Entries(messages=[finished(1, 1), message(2, 0, state=1)]))
-    assert table(ledger.path) == [mid(1, 1), mid(2, 0)]
+    assert table(ledger.path) == [mid(1, 1)]
     every = [(mid(1), 0), (mid(1, 1), 9), (mid(2), 1), (mid(2, 1), 0)]
     assert states(await ledger.load([number for number, _ in every])) == every
     assert states(await ledger.load([mid(2, 1), mid(3)])) == every[3:]
@@ -55,14 +55,14 @@ async def test_they_are_found_by_whoever_asks_by_number(ledger: Ledger, state_di
         assert states(history.by_to(number(1, 0))) == every[:1]
         assert states(history.by_to(number(1, 1))) == every[1:2]
         assert history.by_message("j-2/2") == []
-    assert table(ledger.path) == [mid(1, 1), mid(2, 0)], "nobody had to settle them for that"
+    assert table(ledger.path) == [mid(1, 1)], "nobody had to settle them for that"
 
 
 async def test_they_are_found_while_they_get_rows_of_their_own(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await kept(ledger, taken([1]))
-    there, writer = fresh.there, ledger._writer
+    there, writer = young.there, ledger._writer
     between = asyncio.Event()
 
     def settled_between(db: sqlite3.Connection) -> bool:
@@ -71,7 +71,7 @@ async def test_they_are_found_while_they_get_rows_of_their_own(
             ledger._write_thread.submit(writer.settle).result(10.0)
         return there(db)
 
-    monkeypatch.setattr(fresh, "there", settled_between)
+    monkeypatch.setattr(young, "there", settled_between)
     assert states(await ledger.load([mid(1)])) == [(mid(1), 0)]
     assert between.is_set()
 
@@ -118,13 +118,15 @@ async def test_a_job_is_finished_when_none_of_its_messages_waits(ledger: Ledger)
 
     assert await unfinished() == {"j-1", "j-2"}
     await kept(ledger, Entries(messages=[finished(1, 0), finished(1, 1), finished(2, 0)]))
-    assert await unfinished() == {"j-2"}, "although `fresh` still has rows of the first"
-    assert table(ledger.path, "fresh") == [mid(1)]
+    assert await unfinished() == {"j-2"}, "although `young` still has rows of the first"
+    assert table(ledger.path, "young") == [mid(1)]
     await kept(ledger, Entries(messages=[finished(2, 1)]))
     assert await unfinished() == set()
 
 
-async def test_a_row_counts_whatever_is_left_of_its_first(ledger: Ledger, state_dir: Path) -> None:
+async def test_a_row_counts_whatever_is_left_of_its_young_ones(
+    ledger: Ledger, state_dir: Path
+) -> None:
     await kept(ledger, taken([1], recipients=2), Entries(messages=[finished(1)]))
     await kept(ledger, Entries(jobs=[job(1)], messages=[message(1, 0, state=2)]))
     expected = [(mid(1), 2), (mid(1, 1), 0)]
@@ -133,10 +135,10 @@ async def test_a_row_counts_whatever_is_left_of_its_first(ledger: Ledger, state_
         assert states(history.by_job("j-1")) == expected
     await ledger.settled()
     assert states(await ledger.load([mid(1), mid(1, 1)])) == expected
-    assert (table(ledger.path), table(ledger.path, "fresh")) == ([mid(1), mid(1, 1)], [])
+    assert (table(ledger.path), table(ledger.path, "young")) == ([mid(1), mid(1, 1)], [])
 
 
-async def test_jobs_of_the_start_before_have_no_first_rows(state_dir: Path, clock: Clock) -> None:
+async def test_jobs_of_the_start_before_have_no_young_rows(state_dir: Path, clock: Clock) -> None:
     ledger = start(state_dir, clock)
     await kept(ledger, taken([1]), delivered([1]))
     await ledger.close()
@@ -158,7 +160,7 @@ async def test_after_a_kill_every_message_has_its_row(ledger: Ledger, state_dir:
     shutil.copytree(state_dir, killed)
     again = start(killed)
     assert table(again.path) == [mid(1), mid(2), mid(3)]
-    assert table(again.path, "fresh") == []
+    assert table(again.path, "young") == []
     assert [row[2:4] for row in again.unfinished()] == [(0, 1), (1, 1)]
     assert states(await again.load([mid(1), mid(2), mid(3)])) == [
         (mid(1), 0),
@@ -168,35 +170,62 @@ async def test_after_a_kill_every_message_has_its_row(ledger: Ledger, state_dir:
     await again.close()
 
 
+async def test_of_several_rows_the_last_counts_until_one_is_final(
+    ledger: Ledger, state_dir: Path
+) -> None:
+    await kept(ledger, taken([1, 2], recipients=2))
+    for state in (4, 5):
+        await kept(ledger, Entries(messages=[message(1, 1, state), message(2, 0, state)]))
+    every = [mid(1), mid(1, 1), mid(2), mid(2, 1)]
+    expected = list(zip(every, (0, 5, 5, 0), strict=True))
+    assert states(await ledger.load(every)) == expected
+    assert table(ledger.path) == []
+    with History.open(state_dir) as history:
+        assert states(history.by_job("j-1") + history.by_job("j-2")) == expected
+    await kept(ledger, Entries(messages=[finished(1, 1)]))
+    assert states(await ledger.load(every))[1] == (mid(1, 1), 9)
+    assert table(ledger.path) == [mid(1, 1)]
+    killed = state_dir.with_name("killed")
+    shutil.copytree(state_dir, killed)
+    again = start(killed)
+    assert table(again.path) == every
+    assert [row for _, row in await again.load(every)] == [
+        row for _, row in await ledger.load(every)
+    ]
+    await again.close()
+
+
 async def test_a_ledger_that_was_closed_has_none(state_dir: Path) -> None:
     ledger = start(state_dir)
     await kept(ledger, taken([1, 2]))
     await ledger.close()
-    assert (table(ledger.path), table(ledger.path, "fresh")) == ([mid(1), mid(2)], [])
+    assert (table(ledger.path), table(ledger.path, "young")) == ([mid(1), mid(2)], [])
 
 
-@pytest.mark.parametrize(("name", "most"), [("MOST_COMMITS", 3), ("MOST_ROWS", 6)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("MOST_COMMITS", 3), ("MOST_ROWS", 6), ("MOST_YOUNG", 4)]
+)
 async def test_the_oldest_get_their_rows_where_there_are_many(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
-    monkeypatch.setattr(fresh, name, most)
+    monkeypatch.setattr(young, name, most)
     for seq in range(1, 6):
         await kept(ledger, taken([seq], recipients=2))
         await kept(ledger, Entries(messages=[finished(seq)]))
     await kept(ledger, Entries())
     last = [mid(seq) for seq in (3, 4, 5)]
-    assert table(ledger.path, "fresh") == last
+    assert table(ledger.path, "young") == last
     settled = [mid(1), mid(1, 1), mid(2), mid(2, 1)]
     assert table(ledger.path) == settled + last
     assert len(await ledger.load([mid(seq, n) for seq in range(1, 6) for n in (0, 1)])) == 10
 
 
 async def test_what_is_done_goes(ledger: Ledger) -> None:
-    for seq in range(1, 3 * fresh.DONE_AT_ONCE):
+    for seq in range(1, 3 * young.DONE_AT_ONCE):
         await kept(ledger, taken([seq]))
         await kept(ledger, delivered([seq]))
-        assert len(table(ledger.path, "fresh")) <= fresh.DONE_AT_ONCE
-    assert len(table(ledger.path)) == 3 * fresh.DONE_AT_ONCE - 1
+        assert len(table(ledger.path, "young")) <= young.DONE_AT_ONCE
+    assert len(table(ledger.path)) == 3 * young.DONE_AT_ONCE - 1
 
 
 async def test_when_a_message_was_put_stays_known(ledger: Ledger, clock: Clock) -> None:
@@ -207,7 +236,7 @@ async def test_when_a_message_was_put_stays_known(ledger: Ledger, clock: Clock) 
         assert db.execute("select changed from message").fetchall() == [(int(NOON),)]
 
 
-async def test_no_job_is_archived_for_having_first_rows_only(
+async def test_no_job_is_archived_for_having_young_rows_only(
     ledger: Ledger, state_dir: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await kept(ledger, taken([1, 2, 3]), delivered([1, 2]))
@@ -242,5 +271,5 @@ async def test_in_a_backup_every_message_has_its_row(ledger: Ledger, tmp_path: P
     copy = tmp_path / "copy.sqlite"
     rows = copying.database(ledger.path, copy, copying.Pace(1 << 40))
     assert rows["message"] == 3
-    assert (table(copy), table(copy, "fresh")) == ([mid(1), mid(2), mid(3)], [])
+    assert (table(copy), table(copy, "young")) == ([mid(1), mid(2), mid(3)], [])
     assert table(ledger.path) == [mid(2)]

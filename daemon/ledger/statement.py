@@ -83,7 +83,7 @@ class Bulk:
 
 class Alike:
     """As `Bulk`, for rows of which many say the same in some columns: that is bound once for all of
-    them, which saves a quarter of what a row takes.
+    them, which saves a quarter of what a row takes.  Their order is not kept: a key comes once.
     """
 
     __slots__ = ("_any", "_own", "_same", "_says", "_shared")

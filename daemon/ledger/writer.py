@@ -156,19 +156,22 @@ class Writer:
         self._db.execute("commit")
 
     def _apply(self, db: sqlite3.Connection, batch: Batch) -> None:
-        if batch.jobs:
-            self._jobs.run(db, batch.jobs)
         # Written twice within a batch: the later row is the one to keep.
         messages = {row[0]: row for row in batch.messages}
-        new = {job[0] for job in batch.jobs}
+        jobs = batch.jobs
+        new = {job[0] for job in jobs}
+        if len(new) < len(jobs):
+            jobs = list({job[0]: job for job in jobs}.values())
+        if jobs:
+            self._jobs.run(db, jobs)
         arrived = [row for row in messages.values() if row[0] >> INDEX_BITS in new] if new else []
         if messages:
             rows = self.young.take(arrived, messages, batch.changed)
             self._messages.run(db, rows, batch.changed)
         if batch.carrier_ids:
             self._carrier_ids.run(db, batch.carrier_ids)
-        if batch.jobs or batch.carrier_ids:
-            self.runs.add(*keys(batch.jobs, arrived, batch.carrier_ids))
+        if jobs or batch.carrier_ids:
+            self.runs.add(*keys(jobs, arrived, batch.carrier_ids))
         if batch.begins:
             self.runs.begin()
         for _ in range(batch.steps):

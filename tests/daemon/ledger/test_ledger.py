@@ -159,6 +159,17 @@ async def test_a_later_row_replaces_the_earlier_also_within_a_commit(ledger: Led
     assert [row.state for _, row in await ledger.load([mid(1), mid(2)])] == [9, 9]
 
 
+async def test_a_later_row_of_a_job_replaces_the_earlier_whatever_others_say(
+    ledger: Ledger,
+) -> None:
+    """As a daemon that reads what others told puts it: the job without its text, then whole."""
+    others = [job(seq, received=NOON - 60.0) for seq in range(2, 12)]
+    whole = job(1, received=NOON - 60.0)
+    await kept(ledger, taken([1]), Entries(jobs=[*others, (*whole[:8], b"whole")]))
+    ((row, _),) = await ledger.load([mid(1)])
+    assert (row.body, row.received) == (b"whole", NOON - 60.0)
+
+
 async def test_a_used_id_is_known_before_and_after_its_commit(ledger: Ledger) -> None:
     ledger.put(taken([1]))
     ledger.put(taken([2]))

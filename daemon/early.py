@@ -18,9 +18,9 @@ class Early(msgspec.Struct):
     code: str
     to: str
     at: float
-    """Wall time of its coming."""
+    """Wall time since when it is kept."""
     before: float | None = None
-    """Wall time when it came first, where it came again."""
+    """Wall time when it came first: it may have come again, or to another daemon before."""
     counted: bool = False
     theirs: bool = False
     """Whether another daemon got it."""

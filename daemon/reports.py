@@ -36,6 +36,8 @@ from .usual import Usual
 
 log = structlog.get_logger()
 
+Unknown = tuple[Reported, str, float]
+"""A report that memory cannot match, its recipient, and wall time of its first coming."""
 KIND = "early"
 """Of the ledger's small things: reports that wait for their answer."""
 AT_ONCE = 500
@@ -76,7 +78,7 @@ class Reports:
         self, account: Account, link: Link, events: Sequence[Reported], at: float, c: Changes
     ) -> None:
         """Reports of one read; those that memory cannot match are looked up in the ledger."""
-        unknown: list[tuple[Reported, str]] = []
+        unknown: list[Unknown] = []
         receipts: list[Any] = []
         for event in self.usual.reported(account.name, link, events, at, c):
             to = folded(event.to)
@@ -86,14 +88,14 @@ class Reports:
                 # message's, which the ledger knows.
                 place = self.correlate.alone(account.name, event.keys[: event.exact])
             if place is None:
-                unknown.append((event, to))
+                unknown.append((event, to, at))
                 continue
             self._meet(place, account.name, event, to, at, c)
             receipts.append(event.receipt)
         if receipts:
             c.acknowledge(link, receipts)
         if unknown:
-            task = asyncio.create_task(self._look_up(account.name, link, unknown, at))
+            task = asyncio.create_task(self._look_up(account.name, link, unknown))
             self._lookups.add(task)
             task.add_done_callback(self._looked_up)
 
@@ -111,16 +113,16 @@ class Reports:
 
     async def strange(self, orphans: Sequence[Orphan]) -> None:
         """Reports that another daemon got and that are about none of its messages."""
-        unknown: dict[str, list[tuple[Reported, str]]] = {}
+        unknown: dict[str, list[Unknown]] = {}
         recently = wall() - KEEP_EARLY
         for orphan in orphans:
             if orphan.at < recently:
                 continue  # read by a ledger that is new
             fate = Fate(orphan.fate)
             event = Reported(orphan.keys, orphan.exact, fate, orphan.code, orphan.to, receipt=None)
-            unknown.setdefault(orphan.account, []).append((event, orphan.to))
+            unknown.setdefault(orphan.account, []).append((event, orphan.to, orphan.at))
         for account, events in unknown.items():
-            await self._look_up(account, None, events, wall())
+            await self._look_up(account, None, events)
 
     def answered_elsewhere(
         self, account: str, key: bytes, message: Message, part: Part, c: Changes, *, member: bool
@@ -137,36 +139,25 @@ class Reports:
             event = _reported(early)
             self._meet((message, part), account, event, early.to, early.at, c, theirs=early.passed)
 
-    async def _look_up(
-        self,
-        account: str,
-        link: Link | None,
-        unknown: Sequence[tuple[Reported, str]],
-        came: float,
-    ) -> None:
+    async def _look_up(self, account: str, link: Link | None, unknown: Sequence[Unknown]) -> None:
         """Reports for parts that are not in memory; also those that came before their answer."""
-        wanted = [(account, key) for event, _ in unknown for key in event.keys]
+        wanted = [(account, key) for event, _, _ in unknown for key in event.keys]
         async with self.memory.reading():
-            self._settle(account, link, unknown, came, await self.matching.look(wanted))
+            self._settle(account, link, unknown, await self.matching.look(wanted))
 
     def _settle(
-        self,
-        account: str,
-        link: Link | None,
-        unknown: Sequence[tuple[Reported, str]],
-        came: float,
-        known: Known,
+        self, account: str, link: Link | None, unknown: Sequence[Unknown], known: Known
     ) -> None:
         at = wall()
         c = Changes()
-        for event, to in unknown:
+        for event, to, since in unknown:
             place = known.place(account, event, to)
             theirs = link is None
             keep = place is None and event.fate is not Fate.INTERMEDIATE
             if place is not None:
                 self._meet(place, account, event, to, at, c, theirs=theirs)
             elif keep:
-                early = self._keep(account, event, to, came, c, theirs=theirs)
+                early = self._keep(account, event, to, since, at, c, theirs=theirs)
             if link is None:
                 continue
             if keep and self.teller is not None:
@@ -196,7 +187,15 @@ class Reports:
             c.entries.events.append(self.teller.orphan(account, event, to, at))
 
     def _keep(
-        self, account: str, event: Reported, to: str, at: float, c: Changes, *, theirs: bool
+        self,
+        account: str,
+        event: Reported,
+        to: str,
+        since: float,
+        at: float,
+        c: Changes,
+        *,
+        theirs: bool,
     ) -> Early:
         # A report without any id waits under its recipient: it can only be guessed.
         keys = event.keys or (b"\0" + to.encode(),)
@@ -208,6 +207,7 @@ class Reports:
             event.code,
             to,
             at,
+            min(since, at),
             counted=theirs,
             theirs=theirs,
             passed=theirs,

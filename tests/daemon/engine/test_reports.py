@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from daemon import correlate, queues
+from daemon.changelog import Orphan
 from protocols import ids
 from protocols.events import Accepted, Fate, Reported
 
@@ -264,6 +265,37 @@ async def test_a_report_is_never_about_a_part_that_was_written_after_it_came(
     desk.app.engine.reports.tick(desk.at)
     await desk.settle()
     assert desk.states("j/0") == ["uncertain"]
+
+
+@pytest.mark.parametrize("since", [0.0, 1.5], ids=["before the write", "after the write"])
+async def test_a_report_that_another_daemon_passed_on_is_as_old_as_when_that_got_it(
+    make_desk: MakeDesk, since: float
+) -> None:
+    desk = await make_desk(then="wait")
+    peer = desk.peer()
+    came = desk.at + since
+    await desk.pass_(1.0)
+    await desk.take({"id": "j"})
+    assert await desk.written(peer)
+    await desk.pass_(1.0)
+    orphan = Orphan(
+        by=1,
+        account="a",
+        keys=(b"?" * 8,),
+        exact=1,
+        fate="delivered",
+        code="DELIVRD",
+        to=TO,
+        at=came,
+    )
+    await desk.app.engine.reports.strange([orphan])
+    peer.lost()
+    await desk.settle()
+    desk = await make_desk(after=desk)
+    await desk.pass_(3.0)
+    desk.app.engine.reports.tick(desk.at)
+    await desk.settle()
+    assert ("delivered" in desk.states("j/0")) == (since > 1.0)
 
 
 async def test_a_trace_says_that_a_part_was_claimed_when_a_crash_hid_its_write(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from .early import Early, Where
-from .model import Message, Part, PartState, Place, Write
+from .model import Message, Part, Place, Write
 from .steps import unanswered_since
 
 MOST_RECENT = 25_000
@@ -294,10 +294,14 @@ class Correlate:
         if early.ambiguous or not places or now < early.at + GUESS_AFTER:
             return None
         message, part = places[0]
-        if not _may_have(message, part, early.since):
+        came = early.since
+        if message.submitted is None or message.submitted > came:
+            return None  # nothing of it had left: many may wait for a number that is tried often
+        since = unanswered_since(message.steps)
+        # Where the write itself is not among the steps that are kept, it was not before the first.
+        if since.pop(part.number, message.submitted) > came:
             return None
-        others = [other for other in message.parts if other is not part]
-        if any(_may_have(message, other, early.since) for other in others):
+        if any(other <= came for other in since.values()):
             return None  # an attempt of that was never answered, though it is not in doubt now
         return places[0]
 
@@ -306,11 +310,3 @@ class Correlate:
         return len(
             {m.mid for (a, _), places in self._doubts.items() if a == account for m, _ in places}
         )
-
-
-def _may_have(message: Message, part: Part, at: float) -> bool:
-    """Whether the gateway may have had this part at `at` without having answered."""
-    since = unanswered_since(message.steps, part.number)
-    if since is None and part.state is PartState.IN_DOUBT:
-        since = message.submitted  # the write itself is not among the steps that are kept
-    return since is not None and since <= at

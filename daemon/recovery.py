@@ -164,7 +164,7 @@ def _doubt(message: Message, number: int, at: float, account: str, named: Named)
 def _note_claim(message: Message, part: Part, at: float) -> None:
     """Of a part that may have left and whose row does not say when: not before its claim."""
     steps = message.steps
-    if unanswered_since((s for s in steps if s.attempt == part.attempt), part.number) is None:
+    if part.number not in unanswered_since(s for s in steps if s.attempt == part.attempt):
         claimed = Step(at, "claimed", part.number, part.attempt, message.node)
         message.steps = tuple(sorted(followed(steps, claimed), key=lambda step: step.at))
 

@@ -23,16 +23,19 @@ class Step(msgspec.Struct, array_like=True, gc=False):
     matched: str | None = None
 
 
-def unanswered_since(steps: Iterable[Step], part: int) -> float | None:
-    """Wall time since when the gateway may have this part without having said so: that of its
-    first write that no answer came to.  None where every one was answered.
+def unanswered_since(steps: Iterable[Step]) -> dict[int, float]:
+    """By part, wall time since when the gateway may have it without having said so: that of its
+    first write that no answer came to.  Without those of which every one was answered.
     """
-    unanswered: dict[int | None, float] = {}
+    unanswered: dict[tuple[int, int | None], float] = {}
     for step in steps:
-        if step.part != part:
+        if step.part is None:
             continue
         if step.step in LEFT:
-            unanswered.setdefault(step.attempt, step.at)
+            unanswered.setdefault((step.part, step.attempt), step.at)
         elif step.step in ANSWERED:
-            unanswered.pop(step.attempt, None)
-    return min(unanswered.values(), default=None)
+            unanswered.pop((step.part, step.attempt), None)
+    since: dict[int, float] = {}
+    for (part, _), at in unanswered.items():
+        since[part] = min(at, since.get(part, at))
+    return since

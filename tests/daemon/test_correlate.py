@@ -128,7 +128,7 @@ def test_a_part_is_unanswered_since_its_first_write_that_no_answer_came_to(
 ) -> None:
     course = [Step(float(at), word, 1, attempt) for at, (word, attempt) in enumerate(steps)]
     course.append(Step(9.0, "written", 2, 1))
-    assert unanswered_since(course, 1) == since
+    assert unanswered_since(course).get(1) == since
 
 
 def member(number: int) -> tuple[Message, Part]:

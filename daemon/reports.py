@@ -18,7 +18,7 @@ from protocols.events import Fate, Reported
 
 from .account import Account
 from .changelog import Orphan
-from .changes import Changes
+from .changes import WITH_RECIPIENT, Changes
 from .clock import wall
 from .correlate import KEEP_EARLY, Correlate
 from .early import Early, Where
@@ -234,6 +234,7 @@ class Reports:
                 self.correlate.drop(early)
                 self._found(early, c)
                 self.settle.reported(*place, Fate(early.fate), early.code, at, c, matched="guess")
+                self._guessed(place, early, c)
                 continue
             if at >= early.at + PASS_ON_AFTER:
                 self._pass_on(early, c)
@@ -246,6 +247,15 @@ class Reports:
         for where in [where for where in self._owed if not self.correlate.keeps_any(where)]:
             self._acknowledge(where, c)  # there were too many to keep
         self.keeping.commit(c)
+
+    def _guessed(self, place: Place, early: Early, c: Changes) -> None:
+        """Said once more it is about the same message, and not about another in doubt.
+
+        It is so with its recipient alone: the id may be that of a list.
+        """
+        m, part = place
+        number = part.number if len(m.parts) > 1 else WITH_RECIPIENT
+        c.entries.carrier_ids += [(early.account, key, m.mid, number) for key in early.keys]
 
     def hand_over(self) -> None:
         """Let the others try what waits for its answer: we stop, and the answer may be theirs."""

@@ -298,6 +298,44 @@ async def test_a_report_that_another_daemon_passed_on_is_as_old_as_when_that_got
     assert ("delivered" in desk.states("j/0")) == (since > 1.0)
 
 
+async def test_a_report_that_stood_for_one_message_never_stands_for_the_next(
+    make_desk: MakeDesk,
+) -> None:
+    """A gateway says it again on its next connection when the acknowledgement was lost."""
+    desk = await make_desk(then="wait")
+    strange = Reported((b"?" * 8,), 1, Fate.DELIVERED, "DELIVRD", TO, "r")
+    for job in ("j", "k"):
+        peer = desk.peer()
+        await desk.take({"id": job})
+        assert await desk.written(peer)
+        peer.says(strange)
+        peer.lost()
+        await desk.pass_(3.0)
+        desk.app.engine.reports.tick(desk.at)
+        await desk.settle()
+    assert [desk.states(f"{job}/0")[-1] for job in ("j", "k")] == ["delivered", "uncertain"]
+    assert desk.app.tally.lates["a"] == 1
+
+
+async def test_a_lists_id_that_stood_for_one_recipient_is_not_the_ids_of_that_alone(
+    make_desk: MakeDesk,
+) -> None:
+    desk = await make_desk(then="wait")
+    others = ("13912345678", "13912345679")
+    peer = desk.peer()
+    await desk.take(*({"id": to, "to": to} for to in others))
+    assert len(await desk.written(peer, 2)) == 2
+    peer.lost()
+    peer = desk.peer()
+    for to in others:
+        peer.reports(b"?" * 8, to=to)
+        await desk.settle()
+        await desk.pass_(3.0)
+        desk.app.engine.reports.tick(desk.at)
+        await desk.settle()
+    assert [desk.states(f"{to}/0")[-1] for to in others] == ["delivered", "delivered"]
+
+
 async def test_a_trace_says_that_a_part_was_claimed_when_a_crash_hid_its_write(
     make_desk: MakeDesk,
 ) -> None:

@@ -212,4 +212,4 @@ def _slices(mids: Sequence[int]) -> list[Sequence[int]]:
 
 async def durable(ledger: Ledger) -> None:
     """Until everything that was put is on the disk."""
-    await ledger.run(lambda _: None)
+    await ledger.durable()

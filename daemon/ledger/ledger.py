@@ -214,23 +214,26 @@ class Ledger:
 
         Returns its result once that is durable.  A chore must be quick: commits wait for it.
         """
-        done: asyncio.Future[T] = self._loop.create_future()
         result: list[T] = []
+        self._gathering.chores.append(lambda db: result.append(chore(db)))
+        await self.durable()
+        return result[0]
+
+    async def durable(self) -> None:
+        """Everything that was put would survive a power cut, and whoever waited was called."""
+        done: asyncio.Future[None] = self._loop.create_future()
 
         def finish() -> None:
             if not done.done():
-                done.set_result(result[0])
+                done.set_result(None)
 
-        batch = self._gathering
-        batch.chores.append(lambda db: result.append(chore(db)))
-        batch.then.append(finish)
+        self._gathering.then.append(finish)
         if not self._writing:
             self._write()
         # The failure of a write is everybody's, also of those who wait here.
         await asyncio.wait((done, self.failed), return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             raise LedgerError(f"{self.path}: the ledger has failed, see the first error")
-        return done.result()
 
     async def settled(self) -> None:
         """All messages that were put have durable rows of their own, and are in the indexes."""

@@ -25,7 +25,7 @@ from daemon import clock
 from daemon.app import App
 from daemon.broker.base import Record
 from daemon.config import examine
-from daemon.ledger import Ledger
+from daemon.ledger import INDEX_BITS, Ledger, reader
 from daemon.ledger.rows import Event as OutEvent
 from daemon.link import Link
 from daemon.model import Message, Write
@@ -325,12 +325,10 @@ class Desk:
     def row(self, message: str) -> dict[str, Any]:
         """The durable row of `<job>/<index>`: state, final and wake."""
         job, _, index = message.rpartition("/")
-        sql = (
-            "select m.state, m.final, m.wake from message m join job j on j.seq = m.mid >> 10"
-            " where j.id = ? and (m.mid & 1023) = ?"
-        )
-        found = self.app.ledger._db.execute(sql, (job, int(index))).fetchone()
-        return dict(zip(("state", "final", "wake"), found, strict=True))
+        db = self.app.ledger._db
+        (seq,) = db.execute("select seq from job where id = ?", (job,)).fetchone()
+        (found,) = reader.messages(db, [seq << INDEX_BITS | int(index)])
+        return {"state": found.state, "final": found.final, "wake": found.wake}
 
     async def crash(self) -> Desk:
         """What a start finds after a power cut, everything put until now being on the disk."""

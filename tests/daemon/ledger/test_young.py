@@ -91,6 +91,12 @@ async def test_whoever_asks_an_index_finds_them(ledger: Ledger) -> None:
     assert [queue.size for queue in await ledger.queues()] == [6]
 
 
+async def test_who_waits_for_the_disk_alone_settles_nobody(ledger: Ledger) -> None:
+    ledger.put(taken([1]))
+    await ledger.durable()
+    assert (table(ledger.path), table(ledger.path, "young")) == ([], [mid(1)])
+
+
 async def test_rows_that_are_not_durable_yet_are_waited_for(ledger: Ledger) -> None:
     await kept(ledger, taken([1, 2]))
     began, go, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()

@@ -40,6 +40,7 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.runs import STEPS
 from daemon.ledger.writer import Batch, Writer
+from daemon.ledger.young import NEVER
 
 T = TypeVar("T")
 
@@ -137,6 +138,8 @@ class Ledger:
             except sqlite3.Error as exc:
                 raise explain(exc, self.path) from exc
             undo.pop_all()
+        self._soonest = NEVER
+        """As of the last commit that is durable: the first deadline of messages without a row."""
         self._steps = 0
         """Of the run of keys that is being written; 0 when none is."""
         self._gathering = Batch()
@@ -279,6 +282,7 @@ class Ledger:
         if exc is not None:
             self._fail(explain(exc, self.path) if isinstance(exc, sqlite3.Error) else exc)
             return
+        self._soonest = batch.soonest
         if batch.settled:
             self._ids.settled()
         if self._owes():
@@ -380,7 +384,9 @@ class Ledger:
 
         The last pair of one call is `after` of the next.
         """
-        await self.settled()
+        await self.durable()
+        if self._soonest <= until:
+            await self.settled()
         return await self._read(self._reader.due, after, until, limit)
 
     async def queued(

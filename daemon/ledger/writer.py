@@ -31,7 +31,7 @@ from daemon.ledger.rows import (
 )
 from daemon.ledger.runs import Runs
 from daemon.ledger.statement import Alike, Bulk
-from daemon.ledger.young import Young
+from daemon.ledger.young import NEVER, Young
 
 
 @dataclass(slots=True)
@@ -56,6 +56,8 @@ class Batch:
     settled: bool = False
     """Whether the last one is."""
     changed: int = 0
+    soonest: float = NEVER
+    """Set by the writer: `Young.soonest` once the batch is durable."""
     chores: list[Callable[[sqlite3.Connection], None]] = field(default_factory=list)
     then: list[Callable[[], None]] = field(default_factory=list)
 
@@ -147,6 +149,7 @@ class Writer:
                 raise
             if batch.settled:
                 self.runs.gathered.moved()
+        batch.soonest = self.young.soonest
         return perf_counter() - began
 
     def settle(self) -> None:

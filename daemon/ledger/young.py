@@ -13,6 +13,7 @@ Before schema 6 there were first rows alone, in `fresh`: those are read as well.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Mapping, Set
@@ -35,6 +36,7 @@ MOST_COMMITS = 512
 """Of messages, of rows and of the commits that they came with: what is older is settled.  All is
 settled in one transaction when somebody asks an index: that may not take long.
 """
+NEVER = math.inf
 DONE_AT_ONCE = 8
 """Blobs of which no row counts any more go so many at a time."""
 
@@ -55,7 +57,7 @@ class Young:
     The loop may ask whether there is anything.
     """
 
-    __slots__ = ("_commits", "_db", "_done", "_highest", "_n", "_newest", "_rows")
+    __slots__ = ("_commits", "_db", "_done", "_highest", "_n", "_newest", "_rows", "soonest")
 
     def __init__(self, db: sqlite3.Connection) -> None:
         """Settles what a daemon that was killed has left."""
@@ -79,6 +81,8 @@ class Young:
         self._rows = 0
         self._newest: dict[int, int] = {}
         """The blob with the row that counts, of messages that have no row of their own."""
+        self.soonest = NEVER
+        """No message without a row of its own has a deadline before this."""
 
     def __bool__(self) -> bool:
         return bool(self._commits or self._done)
@@ -116,6 +120,7 @@ class Young:
             self._commits.clear()
             self._newest.clear()
             self._done = self._rows = 0
+            self.soonest = NEVER
 
     def _keep(self, rows: list[MessageValues], changed: int) -> None:
         mids = [row[0] for row in rows]
@@ -125,6 +130,12 @@ class Young:
         self._commits.append((self._n, len(mids), mids))
         self._rows += len(mids)
         self._newest.update(dict.fromkeys(mids, self._n))
+        soonest = self.soonest
+        for row in rows:
+            wake = row[7]
+            if wake is not None and wake < soonest:
+                soonest = wake
+        self.soonest = soonest
 
     def _trim(self) -> None:
         """Settle the oldest where there are too many; forget the blobs that nobody needs."""

@@ -91,6 +91,36 @@ async def test_whoever_asks_an_index_finds_them(ledger: Ledger) -> None:
     assert [queue.size for queue in await ledger.queues()] == [6]
 
 
+async def test_who_asks_for_deadlines_settles_nobody_before_there_is_one(ledger: Ledger) -> None:
+    await kept(ledger, Entries(jobs=[job(1)], messages=[message(1, wake=NOON + 9)]))
+    await kept(ledger, Entries(messages=[message(1, state=5, wake=NOON + 5)]))
+    assert await ledger.due(None, NOON + 4, 9) == []
+    assert table(ledger.path) == []
+    assert await ledger.due(None, NOON + 5, 9) == [(NOON + 5, mid(1))]
+    assert table(ledger.path) == [mid(1)]
+    await kept(ledger, taken([2]))
+    assert await ledger.due(None, NOON + 9, 9) == [(NOON + 5, mid(1))]
+    assert table(ledger.path) == [mid(1)], "it has no deadline"
+
+
+async def test_a_deadline_is_found_while_its_message_gets_its_row(ledger: Ledger) -> None:
+    await kept(ledger, Entries(jobs=[job(1)], messages=[message(1, wake=NOON)]))
+    settled, go = threading.Event(), threading.Event()
+
+    def slow(_: sqlite3.Connection) -> None:
+        settled.set()
+        go.wait(10.0)
+
+    asked = asyncio.create_task(ledger.due(None, NOON + 1, 9))
+    chore = asyncio.create_task(ledger.run(slow))
+    # Who asks goes on when the commit after that has settled all, and is not durable.
+    ledger.put(taken([2]), lambda: settled.wait(10.0))
+    await asyncio.wait([asked], timeout=0.1)
+    go.set()
+    assert await asked == [(NOON, mid(1))]
+    await chore
+
+
 async def test_who_waits_for_the_disk_alone_settles_nobody(ledger: Ledger) -> None:
     ledger.put(taken([1]))
     await ledger.durable()

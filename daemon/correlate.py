@@ -299,9 +299,10 @@ class Correlate:
             return None  # nothing of it had left: many may wait for a number that is tried often
         since = unanswered_since(message.steps)
         # Where the write itself is not among the steps that are kept, it was not before the first.
-        if since.pop(part.number, message.submitted) > came:
+        if since.get(part.number, message.submitted) > came:
             return None
-        if any(other <= came for other in since.values()):
+        others = [p for p in message.parts if p is not part and (p.doubts or p.flying)]
+        if any(since.get(other.number, message.submitted) <= came for other in others):
             return None  # an attempt of that was never answered, though it is not in doubt now
         return places[0]
 

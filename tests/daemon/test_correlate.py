@@ -9,6 +9,7 @@ from daemon.early import Early
 from daemon.jobs import Job as JobFields
 from daemon.model import Job, Message, Part, PartState, Write
 from daemon.steps import Step, unanswered_since
+from daemon.verdict import MOST_STEPS
 
 ACCOUNT, TO = "xz-mobile", "13912345678"
 NOON = 1795320000.0
@@ -95,6 +96,7 @@ def test_a_report_is_not_about_a_part_whose_sibling_may_be_meant_though_not_in_d
     reports.keep(report)
     message, part = in_doubt()
     sibling = Part(2)
+    sibling.doubts = 1
     message.parts = (part, sibling)
     message.steps = (
         Step(NOON - 9.0, "written", 1, 1, "n"),
@@ -106,6 +108,23 @@ def test_a_report_is_not_about_a_part_whose_sibling_may_be_meant_though_not_in_d
     reports.doubt(message, part, comes=True)
     assert reports.guess(report, NOON + 2.0) is None
     message.steps += (Step(NOON, "answered", 2, 1, "n", "0"),)
+    sibling.doubts = 0
+    assert reports.guess(report, NOON + 2.0) == (message, part)
+
+
+def test_a_sibling_whose_answer_is_not_among_the_steps_that_are_kept_is_not_meant() -> None:
+    reports = correlate()
+    report = early(1)
+    reports.keep(report)
+    message, part = in_doubt()
+    message.parts = (part, Part(2))
+    throttled = tuple(
+        Step(NOON - 9.0, word, 2, 1, "n") for _ in range(31) for word in ("written", "throttled")
+    )
+    first = Step(NOON - 9.0, "written", 1, 1, "n")
+    message.steps = (first, *throttled, Step(NOON - 8.0, "written", 2, 1, "n"))
+    assert len(message.steps) == MOST_STEPS
+    reports.doubt(message, part, comes=True)
     assert reports.guess(report, NOON + 2.0) == (message, part)
 
 

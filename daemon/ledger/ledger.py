@@ -384,7 +384,8 @@ class Ledger:
 
         The last pair of one call is `after` of the next.
         """
-        await self.durable()
+        if self._writing or self._owes():
+            await self.durable()
         if self._soonest <= until:
             await self.settled()
         return await self._read(self._reader.due, after, until, limit)

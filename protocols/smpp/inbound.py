@@ -33,29 +33,72 @@ _RECEIPT: Final = re.compile(
 _WORDS: Final = {b"DELIVRD": ("DELIVRD", Fate.DELIVERED), b"UNDELIV": ("UNDELIV", Fate.FAILED)}
 """What nearly all receipts say."""
 _PARAMETERS: Final = pdus.OptionalParameters()
+_DELIVER_SM: Final = 0x00000005  # as in pdus, but known when this is compiled
+
+
+class _Last:
+    """What the last receipt said that was read by `_RECEIPT`: those for a list follow one another,
+    and have all in common but their sequence number and their source_addr.
+    """
+
+    __slots__ = ("ahead", "behind", "code", "ends", "exact", "fate", "form", "keys", "starts")
+
+    def __init__(self) -> None:
+        self.starts = self.ends = 0
+        """Where its source_addr did."""
+        self.ahead = self.behind = b""
+        """The rest of its body."""
+        self.form: ids.Form = "auto"
+        self.keys: tuple[bytes, ...] = ()
+        self.exact = 0
+        self.fate, self.code = Fate.DELIVERED, ""
+
+
+_LAST: Final = _Last()
 
 
 def read(command: int, pdu: bytes, form: ids.Form) -> Reported | Received:
     """The event of a whole deliver_sm or data_sm; raises DecodeError."""
-    if command == pdus.DELIVER_SM:
+    if command != _DELIVER_SM:
+        return _read(command, pdu, form)
+    last = _LAST
+    source = pdu[last.starts : last.ends]
+    if (
+        pdu[last.ends :] != last.behind
+        or pdu[16 : last.starts] != last.ahead
+        or 0 in source  # a shorter one
+        or form != last.form
+    ):
         usual = _RECEIPT.match(pdu, 16)
-        if usual is not None:
-            source, size, said, stat = usual.groups()
-            said_at = usual.start(3) - 3
-            end = said_at + size[0]
-            known = _WORDS.get(stat)
-            if known is not None and usual.end() <= end <= len(pdu):
-                keys, exact = _keys(_named(pdu, end), said, form)
-                to = source.decode("latin-1")
-                return Reported(keys, exact, known[1], known[0], to, _answer(command, pdu))
-    return _read(command, pdu, form)
+        if usual is None or not _learn(usual, pdu, form):
+            return _read(command, pdu, form)
+        source = pdu[last.starts : last.ends]
+    to, receipt = source.decode("latin-1"), _answer(command, pdu)
+    return Reported(last.keys, last.exact, last.fate, last.code, to, receipt)
+
+
+def _learn(usual: re.Match[bytes], pdu: bytes, form: ids.Form) -> bool:
+    """Whether this receipt says what nearly all do; it is the last one then."""
+    size, said, stat = usual.groups()[1:]
+    end = usual.start(3) - 3 + size[0]
+    known = _WORDS.get(stat)
+    if known is None or not usual.end() <= end <= len(pdu):
+        return False
+    keys, exact = _keys(_named(pdu, end), said, form)
+    last = _LAST
+    last.starts, last.ends = usual.span(1)
+    last.ahead, last.behind = pdu[16 : last.starts], pdu[last.ends :]
+    last.form, last.keys, last.exact = form, keys, exact
+    last.code, last.fate = known
+    return True
 
 
 def _answer(command: int, pdu: bytes) -> bytes:
     """That says yes, without a message_id."""
-    if command == pdus.DELIVER_SM:
-        return b"\0\0\0\x11\x80\0\0\5\0\0\0\0" + pdu[12:16] + b"\0"
-    return b"\0\0\0\x11\x80\0\1\3\0\0\0\0" + pdu[12:16] + b"\0"
+    sequence: bytes = pdu[12:16]
+    if command == _DELIVER_SM:
+        return b"\0\0\0\x11\x80\0\0\5\0\0\0\0%b\0" % sequence
+    return b"\0\0\0\x11\x80\0\1\3\0\0\0\0%b\0" % sequence
 
 
 def _named(pdu: bytes, at: int) -> bytes:
@@ -146,32 +189,10 @@ def _report(
     return Reported(keys, exact, receipts.fate(word, final=final), word, source, receipt)
 
 
-class _Last:
-    """What the last receipt named and said, and its keys: those for a list follow one another."""
-
-    __slots__ = ("exact", "form", "keys", "named", "said")
-
-    def __init__(self) -> None:
-        self.named = self.said = b""
-        self.form: ids.Form = "auto"
-        self.keys: tuple[bytes, ...] = ()
-        self.exact = 0
-
-
-_LAST: Final = _Last()
-
-
 def _keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
-    """Keys from the receipted_message_id and from the text, the parameter's first."""
-    last = _LAST
-    if said != last.said or named != last.named or form != last.form:
-        last.keys, last.exact = _find_keys(named, said, form)
-        last.named, last.said, last.form = named, said, form
-    return last.keys, last.exact
+    """Keys from the receipted_message_id and from the text, the parameter's first.
 
-
-def _find_keys(named: bytes, said: bytes, form: ids.Form) -> tuple[tuple[bytes, ...], int]:
-    """The parameter is exact.  Beside it the text's id is a guess about spelling, and what it looks
+    The parameter is exact.  Beside it the text's id is a guess about spelling, and what it looks
     like may well be another part's id, so it needs the recipient as a witness.
     """
     if not named:

@@ -123,7 +123,7 @@ class SmppSession(SmppFrames):
         _, command, result, sequence = head
         live = self.state in TALKING
         # Most frequent first.
-        if command == pdus.SUBMIT_SM_RESP and live:
+        if command == 0x80000004 and live:  # SUBMIT_SM_RESP
             tag = self._answered(sequence, now)
             if tag is None:
                 return
@@ -133,9 +133,9 @@ class SmppSession(SmppFrames):
                 self._emit(Accepted(tag, pdu[16 : end if end >= 0 else 80]))
             else:
                 self._reject(tag, result)
-        elif command == pdus.SUBMIT_MULTI | pdus.RESP and live:
+        elif command == 0x80000021 and live:  # SUBMIT_MULTI_RESP
             self._on_list_answer(result, sequence, pdu, now)
-        elif (command == pdus.DELIVER_SM or command == pdus.DATA_SM) and live:
+        elif (command == 0x00000005 or command == 0x00000103) and live:  # DELIVER_SM, DATA_SM
             self._emit(inbound.read(command, pdu, self.account.report_id))
         elif command == pdus.GENERIC_NACK:
             self._on_nack(head, pdu, now)

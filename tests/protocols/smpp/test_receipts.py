@@ -163,6 +163,31 @@ def test_the_usual_receipt_and_the_others_read_the_same(
     assert said(text + tail) == said(b" " + text + tail)
 
 
+@given(
+    stat=st.sampled_from(["DELIVRD", "UNDELIV", "EXPIRED"]),
+    at=st.integers(16, 160),
+    octets=st.binary(max_size=2),
+    gone=st.integers(0, 2),
+    form=st.sampled_from(["auto", "text"]),
+)
+def test_a_receipt_says_the_same_whichever_came_before_it(
+    stat: str, at: int, octets: bytes, gone: int, form: ids.Form
+) -> None:
+    text = receipts.spell(id="7f", submitted="2611221015", done="2611221016", stat=stat, err="")
+    first = smsc.deliver(1, text, named(b"7f"), esm_class=4)
+    second = smsc.deliver(2, text, named(b"7f"), esm_class=4)
+    second = second[:at] + octets + second[at + gone :]
+
+    def said(before: bytes) -> object:
+        inbound.read(pdus.DELIVER_SM, before, "auto")
+        try:
+            return inbound.read(pdus.DELIVER_SM, second, form)
+        except DecodeError as exc:
+            return exc.offset, exc.status
+
+    assert said(first) == said(smsc.deliver(3, USUAL, b"", esm_class=4))
+
+
 def test_a_receipt_that_says_more_octets_than_it_has_is_read_by_its_declaration() -> None:
     pdu = smsc.deliver(1, USUAL, b"", esm_class=4)
     with pytest.raises(DecodeError, match="117 octets are left"):

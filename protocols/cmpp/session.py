@@ -176,6 +176,9 @@ class CmppSession(Session):
 
     def _on_report(self, pdu: bytes, at: int, size: int) -> None:
         fields = _REPORT_3 if size >= 71 else _REPORT_2
+        msg_id: bytes
+        stat: bytes
+        number: bytes
         msg_id, stat, number = fields.unpack_from(pdu, at)
         to = number.partition(b"\0")[0].decode("latin-1").rstrip(" ")
         receipt = self._receipt(pdu)

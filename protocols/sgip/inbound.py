@@ -10,6 +10,7 @@ from ..events import Fate, Received, Reported, UserChanged
 from . import pdus
 
 COMMANDS: Final = frozenset({pdus.REPORT, pdus.DELIVER, pdus.USERRPT})
+_REPORT: Final = 0x00000005  # as in pdus, but known when this is compiled
 
 # pdus.Report behind a header of 20 octets, without Reserve.
 REPORT: Final = struct.Struct("!20x12sB21sBB")
@@ -24,10 +25,12 @@ def read(command: int, pdu: bytes) -> Reported | Received | UserChanged:
     is the same in all of them.
     """
     sequence = pdu[8:20]
-    if command == pdus.REPORT:
+    if command == _REPORT:
         if len(pdu) < REPORT.size:
             pdus.Report.decode(pdu, 20)
             raise DecodeError("Report: cut short", offset=20)
+        submit: bytes
+        number: bytes
         submit, _, number, state, error = REPORT.unpack_from(pdu)
         to = number.partition(b"\0")[0].decode("latin-1").rstrip(" ")
         # A state that the specification does not have is none to wait behind.

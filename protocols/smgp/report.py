@@ -98,10 +98,25 @@ class SmgpReport:
         }
 
 
+class _Last:
+    """`behind` is what the last report that said so had behind its id: others say the same."""
+
+    __slots__ = ("behind",)
+
+    def __init__(self) -> None:
+        self.behind: bytes | None = None
+
+
+_LAST: Final = _Last()
+
+
 def delivered(content: bytes) -> bytes | None:
     """The id of a report that says DELIVRD; None of others, and where `parse` is needed."""
-    usual = _DELIVERED.match(content)
-    return None if usual is None else usual[1]
+    if content[13:] != _LAST.behind or content[:3] != b"id:":
+        if _DELIVERED.match(content) is None:
+            return None
+        _LAST.behind = content[13:]
+    return content[3:13]
 
 
 def parse(content: bytes) -> SmgpReport | None:

@@ -45,6 +45,13 @@ def test_anything_else_needs_a_closer_look(stat: bytes) -> None:
     assert delivered(b"id:" + ID + b" " + REST.replace(b"DELIVRD", stat)) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"id:", b"id:" + ID, b"no:" + ID + b" " + REST])
+def test_what_has_no_id_or_nothing_behind_it_is_none_whatever_came_before(content: bytes) -> None:
+    for _ in range(2):
+        assert delivered(content) is None
+        assert delivered(b"id:" + ID[::-1] + b" " + REST) == ID[::-1]
+
+
 def test_the_order_of_what_follows_the_id_does_not_matter() -> None:
     said = parse(b"id:" + ID + b" stat:UNDELIV err:003 done date:2611221016")
     assert said == SmgpReport(ID, done_date="2611221016", stat="UNDELIV", err="003")

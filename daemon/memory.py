@@ -21,8 +21,8 @@ from .ledger import Entries, Ledger
 from .model import WAITS, Message, Part, PartState, State
 from .reading import Reading
 
-Gone = dict[int, Message]
-"""Messages that memory let go of together, by mid."""
+Gone = tuple[int, list[Message]]
+"""Messages that memory let go of together, and how often it had done so."""
 NOTHING = Entries()
 """Put where only the call afterwards is wanted."""
 
@@ -50,11 +50,13 @@ class Memory:
         """Messages in memory, by mid."""
         self.dropped = 0
         """Counts those that memory let go of before their end, with parts claimed or written."""
-        self._closing: dict[int, Gone] = {}
+        self._closing: dict[int, Message] = {}
         """Messages that memory let go of and that a reader of the ledger may still see as they
-        were: their last row is on its way to the disk, or got there after the reader looked.  Each
-        with all that it was let go of with.
+        were, by mid: their last row is on its way to the disk, or got there after the reader
+        looked.
         """
+        self._times = 0
+        """How often that was done."""
         self._reading = asyncio.Lock()
         self._let_go: list[Gone] = []
         """Of those, what may be forgotten once nobody reads."""
@@ -62,14 +64,11 @@ class Memory:
     def held(self, mid: int) -> Message | None:
         """The message, where memory knows more of it than the ledger does."""
         message = self.open.get(mid)
-        if message is None and (gone := self._closing.get(mid)) is not None:
-            message = gone[mid]
-        return message
+        return self._closing.get(mid) if message is None else message
 
     def leaving(self, account: str) -> list[Message]:
         """Messages that were let go of just now: the ledger may not know their ids yet."""
-        closing = [gone[mid] for mid, gone in self._closing.items()]
-        return [message for message in closing if message.account == account]
+        return [message for message in self._closing.values() if message.account == account]
 
     def reading(self) -> Reading:
         """Around reading messages from the ledger and taking them into memory.
@@ -92,7 +91,8 @@ class Memory:
             for m in touched:
                 if m.out == 0 and not mine(m.job) and open_.get(m.mid) is m:
                     self.let_go(m)
-        gone: Gone = {}
+        gone: list[Message] = []
+        times, closing = self._times + 1, self._closing
         horizon = self.alarms.horizon
         claim = count = 0  # neighbours have one claim
         for m in touched:
@@ -103,19 +103,22 @@ class Memory:
                 count += 1
                 m.released = max(m.released, claim)
                 m.claim = 0
-            if m.final:
-                gone[m.mid] = m
-                continue
             # What waits here is left to the queues, which read back all that they do not hold.
-            if m.mid not in open_ and (m.state not in WAITS or not self.homes.mine(m.job)):
-                gone[m.mid] = m
+            if m.final or (
+                m.mid not in open_ and (m.state not in WAITS or not self.homes.mine(m.job))
+            ):
+                m.let_go = times
+                closing[m.mid] = m
+                gone.append(m)
+                if m.final:
+                    continue
             wake = m.wake
             if wake is not None and wake <= horizon:
                 self.alarms.push(wake, m.mid)
         self.claims.release(claim, count)
         if gone:
-            self._closing.update(dict.fromkeys(gone, gone))
-            c.then.append(partial(self._forget, gone))
+            self._times = times
+            c.then.append(partial(self._forget, (times, gone)))
 
     def release(self, m: Message) -> None:
         """The message is not in doubt by its claim any more."""
@@ -154,8 +157,10 @@ class Memory:
 
     def _leave(self, message: Message) -> None:
         """To the ledger; its last row may be on its way there, or come after a reader looked."""
-        gone = self._closing[message.mid] = {message.mid: message}
-        self.ledger.put(NOTHING, partial(self._forget, gone))
+        self._times += 1
+        message.let_go = self._times
+        self._closing[message.mid] = message
+        self.ledger.put(NOTHING, partial(self._forget, (self._times, [message])))
         self.closed(message)
 
     def _forget(self, gone: Gone) -> None:
@@ -163,10 +168,12 @@ class Memory:
         if self._reading.locked():
             self._let_go.append(gone)
             return
+        times, messages = gone
         closing = self._closing
-        for mid in gone:
-            if closing.get(mid) is gone:  # else it was back in memory since, and let go of again
-                del closing[mid]
+        for message in messages:
+            # Else it was back in memory since, and let go of again.
+            if message.let_go == times and closing.get(message.mid) is message:
+                del closing[message.mid]
 
     def keys(self, message: Message) -> list[tuple[str, bytes, Part]]:
         """What reports about a message are matched by, but for those that need the recipient, too:

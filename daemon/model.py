@@ -234,6 +234,7 @@ class Message:
         "job",
         "lane",
         "later",
+        "let_go",
         "link",
         "listed",
         "lists",
@@ -285,6 +286,8 @@ class Message:
         """Told to come again after a while."""
         self.queued: Any = None
         """The lanes that it stands in."""
+        self.let_go = 0
+        """How often memory had let go of any when it did so of this one last."""
         self.short_since: float | None = None
         """On the loop's clock: when there was first less room than it has parts."""
         self.parked = False

@@ -13,7 +13,7 @@ from .account import Account
 from .changes import Changes
 from .correlate import Correlate
 from .link import Link
-from .lists import ListWrite
+from .lists import ListWrite, Member
 from .model import Write
 from .numbers.normalise import folded
 from .reports import Reports
@@ -108,7 +108,8 @@ class Answers:
             if not event.carrier_id:
                 continue
             if not write.message.final:
-                self.correlate.register_member(account.name, write.keys, write.message, write.part)
+                assert isinstance(write, Member), "only these are of lists"
+                self.correlate.register_member(account.name, write)
             if self.correlate.has_early:
                 self._met_early(account, write, at, c)
         if refused:

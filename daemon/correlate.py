@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from .early import Early, Where
+from .lists import Member
 from .model import Message, Part, Place, Write
 from .steps import unanswered_since
 
@@ -24,21 +25,6 @@ KEEP_EARLY = 600.0
 """Seconds that a report waits for its answer."""
 
 
-class Listed:
-    """A part that left in a list: reports name it by its recipient and one of `keys`."""
-
-    __slots__ = ("before", "keys", "message", "part")
-
-    def __init__(
-        self, message: Message, part: Part, keys: tuple[bytes, ...], before: Listed | None
-    ) -> None:
-        self.message = message
-        self.part = part
-        self.keys = keys
-        self.before = before
-        """The one that its recipient had before, of another list."""
-
-
 class Correlate:
     """`evict(message)` is told of a message that memory lets go of because it was long ago."""
 
@@ -46,8 +32,10 @@ class Correlate:
         self._evict = evict
         self.places: dict[str, dict[bytes, Write]] = {}
         """By account, then by key, in the order of coming."""
-        self.members: dict[tuple[str, str], Listed] = {}
-        """By account and recipient, the newest of each."""
+        self.members: dict[str, dict[str, Member]] = {}
+        """By account, then by recipient, the newest of each: what reports name by its recipient and
+        one of its keys.
+        """
         self._older = 0
         """So many stand behind those."""
         self._spare = 0
@@ -78,17 +66,27 @@ class Correlate:
         self.of(account)[key] = write
         self.trim()
 
-    def register_member(
-        self, account: str, keys: tuple[bytes, ...], message: Message, part: Part
-    ) -> None:
-        """`part` will be reported under its recipient and one of `keys`, others of its list under
+    def members_of(self, account: str) -> dict[str, Member]:
+        """As `of`, of its `members`; none of them has a recipient that another has."""
+        of = self.members.get(account)
+        if of is None:
+            of = self.members[account] = {}
+        return of
+
+    def register_member(self, account: str, member: Member) -> None:
+        """It will be reported under its recipient and one of its keys, others of its list under
         the same and theirs.
         """
-        where = (account, message.to)
-        before = self.members.get(where)
-        if before is not None and before.message is message and before.keys == keys:
+        of, to = self.members_of(account), member.message.to
+        before = known = of.get(to)
+        while known is not None:
+            if known is member:
+                return  # since it was written (SGIP); others may stand before it
+            known = known.before
+        if before is not None and before.message is member.message and before.keys == member.keys:
             return
-        self.members[where] = Listed(message, part, keys, before)
+        member.before = before
+        of[to] = member
         self._older += before is not None
         self.trim()
 
@@ -104,7 +102,7 @@ class Correlate:
         most = MOST_RECENT
         while True:
             singles = sum(map(len, self.places.values()))
-            members = len(self.members) + self._older
+            members = sum(map(len, self.members.values())) + self._older
             self._spare = most - singles - members
             if self._spare >= 0:
                 return
@@ -116,8 +114,9 @@ class Correlate:
                     if (write := of.pop(key, None)) is not None:
                         self._evict(write.message)
                 continue
-            for where in list(islice(self.members, -self._spare)):
-                newest = member = self.members.pop(where, None)
+            by_recipient = max(self.members.values(), key=len)
+            for to in list(islice(by_recipient, -self._spare)):
+                newest = member = by_recipient.pop(to, None)
                 while member is not None:
                     self._older -= member is not newest
                     self._evict(member.message)
@@ -132,8 +131,8 @@ class Correlate:
 
     def forget_member(self, account: str, message: Message) -> None:
         """As `forget`, whatever lists the message left in."""
-        where = (account, message.to)
-        newest = member = self.members.pop(where, None)
+        of, to = self.members_of(account), message.to
+        newest = member = of.pop(to, None)
         others = []
         while member is not None:
             self._older -= member is not newest
@@ -142,20 +141,19 @@ class Correlate:
             member = member.before
         self._older += max(0, len(others) - 1)
         for other in reversed(others):
-            other.before = self.members.get(where)
-            self.members[where] = other
+            other.before = of.get(to)
+            of[to] = other
 
     # Reports
 
     def find(self, account: str, keys: tuple[bytes, ...], to: str) -> Place | None:
         """The part in memory that a report is about: it has one of the keys, and this recipient."""
-        of = self.of(account)
+        of, members = self.of(account), self.members_of(account)
         if keys:
             first = keys[0]
-            if self.members:
-                member = self.members.get((account, to))
-                if member is not None and first in member.keys:
-                    return member.message, member.part  # as nearly all of lists are
+            member = members.get(to)
+            if member is not None and first in member.keys:
+                return member.message, member.part  # as nearly all of lists are
             write = of.get(first)
             if write is not None and write.message.to == to:
                 return write.message, write.part  # as nearly all others are
@@ -163,7 +161,7 @@ class Correlate:
             write = of.get(key)
             if write is not None and write.message.to == to:
                 return write.message, write.part
-            member = self.members.get((account, to))
+            member = members.get(to)
             while member is not None:
                 if key in member.keys:
                     return member.message, member.part

@@ -268,7 +268,7 @@ class Engine:
             assert isinstance(write, Member), "only these have a place"
             write.keys = of_list[write.place]
             m.lists += ((write.place, carrier_id),)
-            self.correlate.register_member(name, write.keys, m, write.part)
+            self.correlate.register_member(name, write)
 
     # Accounts ask
 

@@ -32,7 +32,7 @@ class Claimed:
 class Member(Write):
     """One recipient's part of a list, which has its `place` there when that is written."""
 
-    __slots__ = ("keys", "place")
+    __slots__ = ("before", "keys", "place")
 
     def __init__(self, message: Message, part: Part, node: str) -> None:
         # As `Write` does, without the call.
@@ -46,6 +46,8 @@ class Member(Write):
         self.place: int | None = None
         self.keys: tuple[bytes, ...] = ()
         """What a report may quote of it, together with its recipient, once that is known."""
+        self.before: Member | None = None
+        """The one that its recipient had before, of another list, where a report is waited for."""
 
 
 class ListWrite:

@@ -87,7 +87,9 @@ class Matching:
         if message.lists and account is not None:
             [part] = message.parts
             for keys in lists.known_by(message, account.protocol):
-                self.correlate.register_member(account.name, keys, message, part)
+                member = lists.Member(message, part, "")
+                member.keys = keys
+                self.correlate.register_member(account.name, member)
 
 
 class Known:

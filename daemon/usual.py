@@ -15,9 +15,10 @@ from protocols import ids
 from protocols.events import Fate, Reported
 
 from .changes import WITH_RECIPIENT, Changes
-from .correlate import Correlate, Listed
+from .correlate import Correlate
 from .homes import Homes
 from .link import Link
+from .lists import Member
 from .model import (
     ACCEPTED,
     ANSWERED,
@@ -85,7 +86,8 @@ class Usual:
             return list(zip(writes, carrier_ids, strict=True))
         code, wake = said_yes(terms.protocol), at + terms.report_within
         every, mine = self.homes.every, self.homes.mine
-        places, members, early = correlate.of(account), correlate.members, correlate.has_early
+        places, members = correlate.of(account), correlate.members_of(account)
+        early = correlate.has_early
         rows = c.entries.carrier_ids
         others: list[Answered] = []
         taken: list[Message] = []
@@ -167,10 +169,12 @@ class Usual:
                 if over:
                     c.touch(m)
                     continue
-                if (account, m.to) in members:
-                    correlate.register_member(account, write.keys, m, part)
+                assert isinstance(write, Member), "only these have a place"
+                if m.to in members:
+                    correlate.register_member(account, write)
                 else:
-                    members[account, m.to] = Listed(m, part, write.keys, None)
+                    write.before = None
+                    members[m.to] = write
             taken.append(m)
         if shared is not None:
             rows.append((account, shared, first, first - last))
@@ -186,7 +190,8 @@ class Usual:
         self, account: str, link: Link, events: Sequence[Reported], at: float, c: Changes
     ) -> Sequence[Reported]:
         """Settle what is usual of the reports of one read; returns the others, in order."""
-        places, members, held = self.correlate.of(account), self.correlate.members, self.held
+        places, members = self.correlate.of(account), self.correlate.members_of(account)
+        held = self.held
         every, mine = self.homes.every, self.homes.mine
         others: list[Reported] = []
         ended: list[Message] = []
@@ -200,12 +205,12 @@ class Usual:
         after: tuple[Step, ...] = ()
         for event in events:
             to, keys = event.to, event.keys
-            member: Listed | None = None
-            place: Listed | Write | None = None
+            member: Member | None = None
+            place: Write | None = None
             if keys:
                 if members:
                     to = folded(to)
-                    member = members.get((account, to))
+                    member = members.get(to)
                 if member is None:
                     place = places.get(keys[0])
                 elif keys[0] in member.keys and member.before is None:
@@ -235,8 +240,9 @@ class Usual:
             if member is None:
                 del places[keys[0]]
             else:
-                del members[account, to]
-            held.pop(m.mid, None)
+                del members[to]
+            if m.mid in held:
+                del held[m.mid]
             part.state = PART_DELIVERED
             part.wire = None
             m.state = DELIVERED

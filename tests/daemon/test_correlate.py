@@ -7,6 +7,7 @@ import pytest
 from daemon.correlate import GUESS_AFTER, KEEP_EARLY, Correlate
 from daemon.early import Early
 from daemon.jobs import Job as JobFields
+from daemon.lists import Member
 from daemon.model import Job, Message, Part, PartState, Write
 from daemon.steps import Step, unanswered_since
 from daemon.verdict import MOST_STEPS
@@ -159,12 +160,19 @@ def member(number: int) -> tuple[Message, Part]:
     return message, message.parts[0]
 
 
+def listed(place: tuple[Message, Part], *keys: bytes) -> Member:
+    """What left in a list and is reported under these."""
+    member = Member(*place, "n")
+    member.keys = keys
+    return member
+
+
 def test_members_of_lists_with_one_recipient_are_told_apart_until_each_is_forgotten() -> None:
     reports = correlate()
     places = [member(number) for number in range(3)]
     for number, place in enumerate(places):
-        reports.register_member(ACCOUNT, (b"own %d" % number, b"list %d" % number), *place)
-    reports.register_member(ACCOUNT, (b"own 2", b"list 2"), *places[2])  # said once more
+        reports.register_member(ACCOUNT, listed(place, b"own %d" % number, b"list %d" % number))
+    reports.register_member(ACCOUNT, listed(places[2], b"own 2", b"list 2"))  # said once more
     for number, place in enumerate(places):
         assert reports.find(ACCOUNT, (b"own %d" % number,), TO) == place
         assert reports.find(ACCOUNT, (b"x", b"list %d" % number), TO) == place
@@ -180,6 +188,21 @@ def test_members_of_lists_with_one_recipient_are_told_apart_until_each_is_forgot
     assert reports.find(ACCOUNT, (b"list 0",), TO) is None
 
 
+def test_a_member_that_is_known_since_its_write_stays_where_it_is_when_it_is_answered() -> None:
+    reports = correlate()
+    places = [member(number) for number in range(2)]
+    first, second = [listed(place, b"%d" % number) for number, place in enumerate(places)]
+    for known in (first, second, first, second):
+        reports.register_member(ACCOUNT, known)
+    assert reports.find(ACCOUNT, (b"0",), TO) == places[0]
+    assert reports.find(ACCOUNT, (b"1",), TO) == places[1]
+    assert reports.find(ACCOUNT, (b"2",), TO) is None
+    reports.forget_member(ACCOUNT, places[0][0])
+    assert reports.find(ACCOUNT, (b"0",), TO) is None
+    reports.forget_member(ACCOUNT, places[1][0])
+    assert reports.find(ACCOUNT, (b"1",), TO) is None
+
+
 def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,7 +214,7 @@ def test_memory_lets_go_of_the_oldest_part_of_those_that_there_are_more_of(
         message.to = f"1380000000{number}"
     reports.register(ACCOUNT, b"single", Write(*single, "n"))
     for place in members[:3]:
-        reports.register_member(ACCOUNT, (b"list",), *place)
+        reports.register_member(ACCOUNT, listed(place, b"list"))
     assert gone == [members[0][0]]
     reports.register(ACCOUNT, b"another", Write(*members[3], "n"))
     assert gone == [members[0][0], single[0]]
@@ -205,15 +228,15 @@ def test_memory_lets_go_of_what_one_recipient_was_sent_in_many_lists(
     monkeypatch.setattr("daemon.correlate.MOST_RECENT", 3)
     reports = Correlate(gone.append)
     first, *places = [member(number) for number in range(6)]
-    reports.register_member(ACCOUNT, (b"first",), *first)
+    reports.register_member(ACCOUNT, listed(first, b"first"))
     for number, place in enumerate(places[:2]):
-        reports.register_member(ACCOUNT, (b"%d" % number,), *place)
+        reports.register_member(ACCOUNT, listed(place, b"%d" % number))
     reports.forget_member(ACCOUNT, first[0])
-    reports.register_member(ACCOUNT, (b"2",), *places[2])
+    reports.register_member(ACCOUNT, listed(places[2], b"2"))
     assert gone == [], "there are three"
-    reports.register_member(ACCOUNT, (b"3",), *places[3])
+    reports.register_member(ACCOUNT, listed(places[3], b"3"))
     assert gone == [message for message, _ in reversed(places[:4])]
-    reports.register_member(ACCOUNT, (b"4",), *places[4])
+    reports.register_member(ACCOUNT, listed(places[4], b"4"))
     reports.register(ACCOUNT, b"single", Write(*first, "n"))
     reports.register(ACCOUNT, b"another", Write(*first, "n"))
     assert len(gone) == 4, "there are three again"

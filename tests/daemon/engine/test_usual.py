@@ -194,7 +194,7 @@ async def ended(desk: Desk, protocol: str, seed: int, *, lists: bool) -> dict[st
         "receipts": sorted(gateway.receipts),
         "told to others": told,
         "places": sorted(desk.app.correlate.of("a")),
-        "members": sorted(desk.app.correlate.members),
+        "members": sorted(desk.app.correlate.members_of("a")),
         "states": dict(tally.messages),
         "submits": dict(tally.submits),
         "failures": dict(tally.failures),

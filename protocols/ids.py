@@ -23,6 +23,9 @@ Form = Literal["auto", "text", "hex", "decimal"]
 """How SMPP reports write an id: as in the answer, in hexadecimal, in decimal, or any of them."""
 
 _WORDS: Final = struct.Struct("!III")
+_OCTETS: Final = [bytes((octet,)) for octet in range(256)]
+_TWO_DIGITS: Final = [bytes.fromhex(f"{digits:02}") for digits in range(100)]
+"""In binary coded decimal."""
 _DECIMAL: Final = re.compile(rb"[0-9]{1,20}")
 _HEX: Final = re.compile(rb"[0-9a-f]{1,16}")
 
@@ -49,19 +52,24 @@ def list_keys(protocol: str, carrier_id: bytes, places: Iterable[int]) -> list[t
     of their gateways do as SGIP and SMPP do and repeat it for all.
     """
     same = key(protocol, carrier_id)
+    alone = (same,)
+    found: list[tuple[bytes, ...]] = []
     if protocol == "cmpp" and len(carrier_id) == 8:
         stem, first = carrier_id[:6], int.from_bytes(carrier_id[6:])
-        return [
-            (stem + (first + place & 0xFFFF).to_bytes(2), same) if place else (same,)
-            for place in places
-        ]
+        for place in places:
+            number = first + place & 0xFFFF
+            own = b"%b%b%b" % (stem, _OCTETS[number >> 8], _OCTETS[number & 0xFF])
+            found.append((own, same) if place else alone)
+        return found
     if protocol == "smgp" and _DECIMAL.fullmatch(digits := carrier_id[7:].hex().encode()):
         stem, first = carrier_id[:7], int(digits)
-        return [
-            (stem + bytes.fromhex(f"{(first + place) % 1_000_000:06}"), same) if place else (same,)
-            for place in places
-        ]
-    return [(same,) for _ in places]
+        for place in places:
+            number = (first + place) % 1_000_000
+            high, middle = _TWO_DIGITS[number // 10_000], _TWO_DIGITS[number // 100 % 100]
+            own = b"%b%b%b%b" % (stem, high, middle, _TWO_DIGITS[number % 100])
+            found.append((own, same) if place else alone)
+        return found
+    return [alone for _ in places]
 
 
 def show(protocol: str, carrier_id: bytes) -> str:

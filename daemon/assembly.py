@@ -133,14 +133,15 @@ class Assembly:
         self.teller = None if alone else Teller(identity, *shared)
         self.stops = Stops(self._goes_to)
         settings = self.settings = dict(config.accounts)
-        self.records = Records(self.stamps, {n: a.protocol for n, a in settings.items()})
+        self.records = Records(
+            self.stamps, {n: a.protocol for n, a in settings.items()}, topics.reports
+        )
         self.accounts: dict[str, Account] = {}
         self.correlate = Correlate(self._evict)
         self.settle = Settle(
             accounts=settings,
             codes=Codes(config.daemon.codes),
             records=self.records,
-            topic=topics.reports,
             hold=config.uncertain.hold,
             resend=config.uncertain.then == "resend",
             tally=self.tally,

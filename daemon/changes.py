@@ -16,7 +16,8 @@ from . import lists
 from .course import Course, course_of
 from .ledger import Entries, Event
 from .lives import Lives
-from .model import Message
+from .model import NUMBERS, Message
+from .records import Records
 
 WITH_RECIPIENT = 0
 """In place of the part's number: the id is that of a list, and names its one part only together
@@ -29,8 +30,6 @@ Receipts = dict[Any, list[Any]]
 """Of every report and inbound message to acknowledge, by connection."""
 Tell = Callable[[Message, bytes], Event]
 """The record that tells other daemons of a message and its life."""
-Report = Callable[[Message, Course | None], Event]
-"""The record that says what became of a message; with the course that it shares with others."""
 
 
 class Changes:
@@ -49,9 +48,9 @@ class Changes:
 
     def __init__(self) -> None:
         self.entries = Entries()
-        self.touched: dict[Message, Report | None] = {}
-        """Each with what is to be published of it as it is when this ends: of one that was answered
-        and reported in one turn only the last is said (contract section 5).
+        self.touched: dict[Message, Records | None] = {}
+        """Each with who spells what is to be published of it as it is when this ends: of one that
+        was answered and reported in one turn only the last is said (contract section 5).
         """
         self.safe: list[Message] = []
         """Messages that depend on this machine no more, once written and told."""
@@ -68,6 +67,14 @@ class Changes:
 
     def touch(self, message: Message) -> None:
         self.touched.setdefault(message)
+
+    def report(self, messages: Iterable[Message], records: Records) -> None:
+        """Publish of these what they are when this ends."""
+        reported: dict[Message, Records | None] = dict.fromkeys(messages, records)
+        if self.touched:
+            self.touched.update(reported)
+        else:
+            self.touched = reported
 
     def carrier_id(self, message: Message, part: int, protocol: str, carrier_id: bytes) -> None:
         """A report may name this part so from now on."""
@@ -120,15 +127,16 @@ class Changes:
         touched, tells, lives = self.touched, self.tells, _lives
         told: list[Event] = []
         last: Course | None = None
-        for m, report in touched.items():
+        for m, records in touched.items():
             course: Course | None = None
             if m.lists:
                 if last is None or not last.shared(m):
                     last = course_of(m)
                 course = last
             life = lives.pack(m) if course is None else course.life(m)
-            if report is not None:
-                events.append(report(m, course))
+            if records is not None:
+                key, value = records.report(m, course)
+                events.append((records.topic, key, value))
             if tells and (tell := tells.get(m)) is not None:
                 told.append(tell(m, life))
             rows.append(
@@ -138,7 +146,7 @@ class Changes:
                     m.route,
                     m.lane,
                     m.account,
-                    int(m.state),
+                    NUMBERS[m.state],
                     1 if m.final else 0,
                     m.wake,
                     life,

@@ -52,6 +52,9 @@ class State(IntEnum):
 
 
 WORDS: Final = {state: state.name.lower() for state in State}
+NUMBERS: Final = {state: int(state) for state in State}
+"""As the ledger keeps them: sqlite3 takes long over a member of an enumeration, and so does `int`.
+"""
 WAITS: Final = frozenset({State.WAITING, State.HELD, State.PARKED})
 UNSAFE = frozenset({*WAITS, State.UNCERTAIN})
 """States that depend on this machine (contract section 6.1), unless the message is parked."""

@@ -26,11 +26,14 @@ _INDEXES: Final = [b"%d" % index for index in range(LAST_INDEX + 1)]
 
 
 class Records:
-    """`protocols` says which protocol an account speaks, for the spelling of carrier ids."""
+    """`protocols` says which protocol an account speaks, for the spelling of carrier ids; reports
+    are published to `topic`.
+    """
 
-    def __init__(self, stamps: Stamps, protocols: dict[str, str]) -> None:
+    def __init__(self, stamps: Stamps, protocols: dict[str, str], topic: str = "") -> None:
         self.stamps = stamps
         self.protocols = protocols
+        self.topic = topic
         # What the last report said, in the order of its fields, and what decided about it.
         self._job: Job | None = None
         self._key = self._id = self._produced = self._tenant = self._meta = b""

@@ -12,8 +12,6 @@ from typing import Final, Protocol
 from .changes import Changes, Tell
 from .codes.lookup import Codes
 from .codes.table import Meaning
-from .course import Course
-from .ledger import Event
 from .model import (
     ACCEPTED,
     ANSWERED,
@@ -63,7 +61,6 @@ class Verdict:
         accounts: Mapping[str, AccountTerms],
         codes: Codes,
         records: Records,
-        topic: str,
         tally: Tally,
         closed: Callable[[Message], None],
         doubt: Callable[[Message, Part, bool], None],
@@ -74,7 +71,6 @@ class Verdict:
         self.accounts = accounts
         self.codes = codes
         self.records = records
-        self.topic = topic
         self.tally = tally
         self.closed = closed
         self.doubt = doubt
@@ -181,14 +177,10 @@ class Verdict:
 
     def tell(self, messages: Sequence[Message], c: Changes) -> None:
         """Say of these messages in which states they are now."""
-        c.touched.update(dict.fromkeys(messages, self._report))
+        c.report(messages, self.records)
         if self.outcome is not None:
             c.tells.update(dict.fromkeys(messages, self.outcome))
         self.tally.entered(messages)
-
-    def _report(self, m: Message, course: Course | None) -> Event:
-        key, value = self.records.report(m, course)
-        return self.topic, key, value
 
     def _step(self, m: Message, step: Step) -> None:
         if len(m.steps) < MOST_STEPS or m.state in FINAL:

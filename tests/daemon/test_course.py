@@ -98,10 +98,10 @@ def member(of: Job, place: int, *, parts: int = 1) -> Message:
 
 def spelled_as_alone(messages: list[Message], records: Records | None = None) -> None:
     """What one turn keeps and tells of these, in this order."""
-    at_once = records or Records(SHANGHAI, PROTOCOLS)
+    at_once = records or Records(SHANGHAI, PROTOCOLS, "t")
     c = Changes()
     for m in messages:
-        c.touched[m] = lambda m, course: ("t", *at_once.report(m, course))
+        c.touched[m] = at_once
         c.tells[m] = lambda m, life: ("s", b"", life)
     entries = c.finish()
     lives = [pack_life(m) for m in messages]
@@ -150,7 +150,7 @@ def test_lists_of_two_jobs_may_be_told_of_in_turns() -> None:
     jobs = [job(), job("j-2")]
     singles = [Message(of, 300 + at, TO[300 + at], None, 1) for at in range(2) for of in jobs]
     lists = [[member(of, place) for place in range(8)] for of in jobs]
-    records = Records(SHANGHAI, PROTOCOLS)
+    records = Records(SHANGHAI, PROTOCOLS, "t")
     spelled_as_alone(
         [*lists[0][:3], singles[0], *lists[0][3:6], *lists[1][:4], singles[1]], records
     )
@@ -159,12 +159,12 @@ def test_lists_of_two_jobs_may_be_told_of_in_turns() -> None:
 
 def test_one_that_is_only_kept_stands_between_those_that_are_told_of() -> None:
     of = job()
-    records, c = Records(SHANGHAI, PROTOCOLS), Changes()
+    records, c = Records(SHANGHAI, PROTOCOLS, "t"), Changes()
     members = [member(of, place) for place in range(8)]
     for m in members[2:]:
         m.node = "n2"
     for m in members:
-        c.touched[m] = lambda m, course: ("t", *records.report(m, course))
+        c.touched[m] = records
     c.touched[members[2]] = None
     told = [m for m in members if m is not members[2]]
     alone = [("t", *Records(SHANGHAI, PROTOCOLS).report(m)) for m in told]

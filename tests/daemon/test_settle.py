@@ -47,8 +47,9 @@ class Desk:
         self.settle = Settle(
             accounts={"acc": Terms(self.protocol)},
             codes=CODES,
-            records=Records(Stamps(ZoneInfo("Asia/Shanghai")), {"acc": self.protocol}),
-            topic="sms.reports",
+            records=Records(
+                Stamps(ZoneInfo("Asia/Shanghai")), {"acc": self.protocol}, "sms.reports"
+            ),
             hold=HOLD,
             resend=self.resend,
             tally=self.tally,

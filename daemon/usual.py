@@ -26,10 +26,11 @@ from .model import (
     PART_DELIVERED,
     WAITING,
     WRITTEN,
+    Job,
     Message,
     Write,
 )
-from .numbers.normalise import folded
+from .numbers.normalise import bare, folded
 from .settle import Settle
 from .steps import Step
 from .verdict import MOST_STEPS, followed, said_yes
@@ -101,9 +102,14 @@ class Usual:
         shared: bytes | None = None
         """What members of a list have in common, from the message `first` to `last`."""
         first = last = 0
+        job: Job | None = None
+        wants_report = False
         for write, carrier_id, key in zip(writes, carrier_ids, keys, strict=True):
             m, part, place = write.message, write.part, write.place
             over = m.final
+            if m.job is not job:
+                job = m.job
+                wants_report = job.fields.report
             if not (
                 # Written once, or refused so that it went again; not in doubt, nor over.
                 m.state is WAITING
@@ -112,7 +118,7 @@ class Usual:
                 and len(m.parts) == 1
                 and carrier_id
                 and (place is not None or not m.lists)
-                and m.job.fields.report
+                and wants_report
                 and (every or mine(m.job))
                 and not (early and correlate.expects(account, (key, *write.keys)))
             ) and not (
@@ -157,14 +163,16 @@ class Usual:
             else:
                 if carrier_id != write.carrier_id:
                     m.lists += ((place, carrier_id),)
-                for key in write.keys[:-1]:
-                    rows.append((account, key, m.mid, WITH_RECIPIENT))
-                if write.keys[-1] == shared and m.mid == last + 1:
+                own = write.keys
+                count = len(own) - 1
+                for at_key in range(count):
+                    rows.append((account, own[at_key], m.mid, WITH_RECIPIENT))
+                if own[count] == shared and m.mid == last + 1:
                     last += 1
                 else:
                     if shared is not None:
                         rows.append((account, shared, first, first - last))
-                    shared = write.keys[-1]
+                    shared = own[count]
                     first = last = m.mid
                 if over:
                     c.touch(m)
@@ -209,8 +217,11 @@ class Usual:
             place: Write | None = None
             if keys:
                 if members:
-                    to = folded(to)
+                    to = bare(to)
                     member = members.get(to)
+                    if member is None:
+                        to = folded(event.to)
+                        member = members.get(to)
                 if member is None:
                     place = places.get(keys[0])
                 elif keys[0] in member.keys and member.before is None:

@@ -85,3 +85,12 @@ class Part:
             self.payload,
             to[1:],
         )
+
+
+def width(numbers: tuple[str, ...]) -> int:
+    """How long each of these is, as national numbers are; 0 where their lengths differ."""
+    width = len(numbers[0]) if numbers else 0
+    for number in numbers:
+        if len(number) != width:
+            return 0
+    return width

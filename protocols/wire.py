@@ -23,6 +23,7 @@ from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_type_hints
 
 from .errors import DecodeError, EncodeError
+from .part import width
 
 
 class Fixed:
@@ -166,7 +167,11 @@ class Texts(Sized):
     def put(self, value: tuple[str, ...]) -> bytes:
         if len(value) > self.most:
             raise ValueError(f"{len(value)} numbers, at most {self.most} are allowed")
-        items = "".join([v.ljust(self.size, "\0") for v in value]).encode("latin-1")
+        if length := width(value):
+            padded = ("\0" * (self.size - length)).join((*value, ""))
+        else:
+            padded = "".join([v.ljust(self.size, "\0") for v in value])
+        items = padded.encode("latin-1")
         if len(items) != self.size * len(value):
             for v in value:
                 self.text.put(v)  # raises for the one that is too long

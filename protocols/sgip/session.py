@@ -12,7 +12,7 @@ from typing import Any, Final
 from .. import stamp
 from ..errors import EncodeError
 from ..events import Accepted, Event, Rejected
-from ..part import Part
+from ..part import Part, width
 from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status
 from .account import SgipAccount
@@ -27,6 +27,8 @@ LONGEST_SUBMIT: Final = 2048
 SUBMIT: Final = struct.Struct("!II12s21s21sB21s5s10sB6s6sBBB16s16sBBBBBI")
 NUMBERS_END: Final = 84
 """Where further numbers of a list follow the first."""
+LONGEST_NUMBER: Final = 19
+"""Digits behind 86."""
 
 
 class SgipSession(SgipFrames):
@@ -89,11 +91,8 @@ class SgipSession(SgipFrames):
         if part.expires_at is not None:
             expire = stamp.absolute(part.expires_at, self.clock.zone).encode()
         sender = _digits("sp_number", part.sender)
-        to = b"86" + _digits("user_number", part.to, most=19)
-        others = b""
-        if part.also:
-            numbers = [b"86" + _digits("user_number", also, most=19) for also in part.also]
-            others = b"".join([number.ljust(21, b"\0") for number in numbers])
+        to = b"86" + _digits("user_number", part.to, most=LONGEST_NUMBER)
+        others = _numbers(part.also) if part.also else b""
         size = SUBMIT.size + len(others) + len(content) + 8
         if size > LONGEST_SUBMIT:
             raise EncodeError(
@@ -153,6 +152,16 @@ class SgipSession(SgipFrames):
                 self._refused(result, status.meaning(result), retry=retry)
         else:
             self._on_parting(command, pdu[8:20])
+
+
+def _numbers(also: tuple[str, ...]) -> bytes:
+    """The further numbers of a list, each in the room of one."""
+    length, all_ = width(also), "".join(also)
+    if 0 < length <= LONGEST_NUMBER and all_.isascii() and all_.isdigit():
+        rest = "\0" * (LONGEST_NUMBER - length)
+        return f"86{f'{rest}86'.join(also)}{rest}".encode()
+    numbers = [b"86" + _digits("user_number", number, most=LONGEST_NUMBER) for number in also]
+    return b"".join([number.ljust(2 + LONGEST_NUMBER, b"\0") for number in numbers])
 
 
 def _digits(name: str, value: str, most: int = 21) -> bytes:

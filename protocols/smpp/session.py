@@ -7,7 +7,7 @@ from typing import Any, Final
 from .. import stamp
 from ..errors import DecodeError, EncodeError
 from ..events import Accepted, Malformed, Refused, Rejected
-from ..part import Part
+from ..part import Part, width
 from ..session import TALKING, Clock, Limits, State
 from . import inbound, pdus, status, tlvs
 from .account import SmppAccount
@@ -114,10 +114,15 @@ class SmppSession(SmppFrames):
                 f"submit_multi.number_of_dests: {1 + len(also)}, at most {MOST_NUMBERS} is allowed"
             )
         before = b"\x01" + self._before_dest[1:]
-        found = [first[:1], bytes((1 + len(also),)), b"\x01", first[1:]]
-        for number in also:
-            found += [before, _address("destination_addr", number, self._dest_most), b"\0"]
-        return b"".join(found)
+        length, all_ = width(also), "".join(also)
+        if 0 < length <= self._dest_most and all_.isascii() and "\0" not in all_:
+            between = (b"\0" + before).decode("latin-1")
+            rest = b"%b%b\0" % (before, between.join(also).encode("latin-1"))
+        else:
+            most = self._dest_most
+            addresses = [_address("destination_addr", number, most) for number in also]
+            rest = b"".join([b"%b%b\0" % (before, address) for address in addresses])
+        return b"%b%b\x01%b%b" % (first[:1], bytes((1 + len(also),)), first[1:], rest)
 
     def _on_frame(self, head: tuple[int, ...], pdu: bytes, now: float) -> None:
         _, command, result, sequence = head

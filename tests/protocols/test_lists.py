@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -169,3 +170,46 @@ def test_a_list_is_one_request_in_the_window_and_has_its_limit(session: Session,
     assert session.outgoing() == b""
     session.submit("a", replace(too_many, also=too_many.also[:-1]), 0.0)
     assert session.unanswered == 1
+
+
+@pytest.mark.parametrize(
+    "numbers", [("13900139001", "13700137001"), ("13900139001", "1", "137001")]
+)
+def test_each_number_of_a_list_has_the_room_of_one(numbers: tuple[str, ...]) -> None:
+    part = Part("13800138000", "1069", b"x", also=numbers)
+    all_ = [number.encode() for number in (part.to, *numbers)]
+    rooms = {
+        cmpp(replace(CMPP, version="2.0")): [number.ljust(21, b"\0") for number in all_],
+        cmpp(CMPP): [number.ljust(32, b"\0") for number in all_],
+        smgp(): [number.ljust(21, b"\0") for number in all_],
+        sgip_bound(): [b"86%b" % number.ljust(19, b"\0") for number in all_],
+        smpp(dest_ton=1, dest_npi=200, dest_prefix="0"): [b"\1\1\xc80%b\0" % n for n in all_],
+    }
+    for session, room in rooms.items():
+        session.submit("a", part, 0.0)
+        assert bytes((len(all_),)) + b"".join(room) in session.outgoing()
+
+
+@pytest.mark.parametrize(
+    ("session", "bad"),
+    [
+        pytest.param(make, bad, id=f"{make.__name__}-{bad!a}")
+        for make, numbers in (
+            (cmpp, ("1" * 33, "\u0661")),
+            (smgp, ("1" * 22, "\u0661")),
+            (sgip_bound, ("1" * 20, "", "1x", "\u0661", "\xb2")),
+            (smpp, ("1" * 21, "", "\u0661", "\xb2", "1\0")),
+        )
+        for bad in numbers
+    ],
+)
+@pytest.mark.parametrize("others", [(), ("13900139001",), None], ids=["alone", "odd", "alike"])
+def test_a_number_that_does_not_fit_its_field_is_refused_in_a_list_as_alone(
+    session: Callable[..., Session], bad: str, others: tuple[str, ...] | None
+) -> None:
+    made = session(CMPP) if session is cmpp else session()
+    also = (bad, bad) if others is None else (*others, bad)
+    for part in (Part(bad, "1069", b"x"), Part("13800138000", "1069", b"x", also=also)):
+        with pytest.raises(EncodeError):
+            made.submit("a", part, 0.0)
+    assert made.outgoing() == b""

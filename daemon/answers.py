@@ -98,7 +98,7 @@ class Answers:
         if tag.writes[0].carrier_id is None:
             tag.goes_by(account.protocol, event.carrier_id)
         if link.answers is not None:
-            link.answers.observe_all([now - tag.at] * len(tag.writes))
+            link.answers.observe(now - tag.at, len(tag.writes))
         taken: Sequence[Write] = tag.writes
         if refused:
             taken = self._but_refused(account, tag, refused, at, c)
@@ -164,7 +164,7 @@ class Answers:
         outcome = "throttled" if event.throttled else "refused"
         self.tally.submits[account.name, write.node, outcome] += len(writes)
         if link.answers is not None:
-            link.answers.observe_all([now - write.at] * len(writes))
+            link.answers.observe(now - write.at, len(writes))
         link.answered()
         if event.throttled and link.throttled(write.at, now):
             # One node's trouble is not the account's while others go on.

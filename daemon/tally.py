@@ -8,9 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
-from .model import Job, Message, State
+from .model import Message, State
 
 SECONDS = (
     0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3,
@@ -33,19 +32,22 @@ FUTURE = -1.0
 class Histogram:
     """Counts by bucket, and the sum of all; less than none counts as none."""
 
-    __slots__ = ("_ahead", "_counts", "_new", "_sum")
+    __slots__ = ("_ahead", "_counts", "_last", "_new", "_sum", "_times")
 
     def __init__(self) -> None:
         self._ahead = 0
         self._counts = [0] * (len(SECONDS) + 1)
         self._sum = 0.0
         self._new: list[float] = []
+        self._last, self._times = 0.0, 0
+        """What was observed last, and how often in a row: all recipients of a job take as long."""
 
-    def observe(self, seconds: float) -> None:
-        new = self._new
-        new.append(seconds)
-        if len(new) >= AT_ONCE:
-            self._count()
+    def observe(self, seconds: float, times: int = 1) -> None:
+        if seconds == self._last:
+            self._times += times
+            return
+        self._close_row()
+        self._last, self._times = seconds, times
 
     def observe_all(self, seconds: Sequence[float]) -> None:
         self._new += seconds
@@ -73,7 +75,24 @@ class Histogram:
         self._count()
         return self._ahead
 
+    def _close_row(self) -> None:
+        seconds, times = self._last, self._times
+        if times == 1:
+            self._new.append(seconds)
+            if len(self._new) >= AT_ONCE:
+                self._count_new()
+        elif times:
+            if seconds < FUTURE:
+                self._ahead += times
+            self._sum += max(0.0, seconds) * times
+            self._counts[bisect_left(SECONDS, seconds)] += times
+        self._times = 0
+
     def _count(self) -> None:
+        self._close_row()
+        self._count_new()
+
+    def _count_new(self) -> None:
         new = self._new
         if not new:
             return
@@ -142,7 +161,9 @@ class Tally:
 
     def finished(self, account: str, messages: Sequence[Message], wall: float) -> None:
         """Reports gave these their verdicts."""
-        self.delivery[account].observe_all([wall - m.job.produced for m in messages])
+        delivery = self.delivery[account]
+        for m in messages:
+            delivery.observe(wall - m.job.produced)
 
     def failed(self, m: Message, fault: str, wall: float) -> None:
         """The message has ended, and was not delivered; `fault` is the code table's."""
@@ -152,25 +173,14 @@ class Tally:
 
     def first_written(self, account: str, messages: Sequence[Message], wall: float) -> None:
         """The first parts of these messages went out."""
-        waits: list[float] = []
-        ages: dict[str, list[float]] = {}
-        of_topic: list[float] = []
-        topic: str | None = None
-        job: Job | None = None
-        wait: Any = 0.0  # one object for all of a job, where compiled, and so is its age
-        age: Any = 0.0
+        queue, job = self.queue[account], messages[0].job
+        age = self.age[job.source[0]]
         for m in messages:
             if m.job is not job:
                 job = m.job
-                wait, age = wall - job.received, wall - job.produced
-                if job.source[0] != topic:
-                    topic = job.source[0]
-                    of_topic = ages.setdefault(topic, [])
-            waits.append(wait)
-            of_topic.append(age)
-        self.queue[account].observe_all(waits)
-        for name, of_name in ages.items():
-            self.age[name].observe_all(of_name)
+                age = self.age[job.source[0]]
+            queue.observe(wall - job.received)
+            age.observe(wall - job.produced)
 
     def late(self, account: str | None) -> None:
         """A report came for a message that had its verdict."""

@@ -15,18 +15,21 @@ from daemon.tally import AT_ONCE, SECONDS, Histogram, Tally
 AROUND = st.sampled_from([bound + by for bound in SECONDS for by in (-1e-9, 0.0, 1e-9)])
 
 
-@given(st.lists(AROUND | st.floats(-1.0, 200_000.0), max_size=60))
+@given(st.lists(st.tuples(AROUND | st.floats(-1.0, 200_000.0), st.integers(1, 4)), max_size=60))
 def test_everything_is_in_the_bucket_of_the_first_bound_that_is_not_below_it(
-    seen: list[float],
+    seen: list[tuple[float, int]],
 ) -> None:
     histogram = Histogram()
     expected = [0] * (len(SECONDS) + 1)
-    for seconds in seen:
-        histogram.observe(seconds)
-        expected[bisect_left(SECONDS, seconds)] += 1
+    for seconds, times in seen:
+        for _ in range(times - 1):
+            histogram.observe(seconds)
+        histogram.observe(seconds, times)
+        expected[bisect_left(SECONDS, seconds)] += 2 * times - 1
     assert histogram.counts == expected
-    assert histogram.count == len(seen)
-    assert histogram.sum == pytest.approx(sum(max(0.0, seconds) for seconds in seen))
+    assert histogram.count == sum(expected)
+    total = sum(max(0.0, seconds) * (2 * times - 1) for seconds, times in seen)
+    assert histogram.sum == pytest.approx(total)
 
 
 def test_more_than_is_counted_at_once_is_all_there() -> None:

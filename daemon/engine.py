@@ -35,7 +35,7 @@ from .homes import Homes
 from .keeping import Keeping
 from .ledger import Ledger
 from .link import Link
-from .lists import Member
+from .lists import Member, together
 from .matching import Matching
 from .memory import Memory
 from .model import ELSEWHERE, WAITS, Message, State, Write
@@ -256,7 +256,7 @@ class Engine:
         if writes[0].carrier_id is None:
             return  # a protocol in which the answer says it
         of_list: list[tuple[bytes, ...]] = []
-        for write in writes:
+        for position, write in enumerate(writes):
             m, carrier_id = write.message, write.carrier_id
             assert carrier_id is not None, "all go by one protocol"
             write.part.written_id = carrier_id
@@ -264,7 +264,8 @@ class Engine:
                 self.correlate.register(name, ids.key(protocol, carrier_id), write)
                 continue
             if not write.place:
-                of_list = ids.list_keys(protocol, carrier_id, range(len(writes)))
+                size = together(writes, position)
+                of_list = ids.list_keys(protocol, carrier_id, range(size))
             assert isinstance(write, Member), "only these have a place"
             write.keys = of_list[write.place]
             m.lists += ((write.place, carrier_id),)

@@ -77,6 +77,14 @@ def size(tag: Write | ListWrite) -> int:
     return len(tag.writes) if isinstance(tag, ListWrite) else 1
 
 
+def together(writes: Sequence[Write], first: int) -> int:
+    """How many of these left in the list that begins with the one at `first`."""
+    size = 1
+    while first + size < len(writes) and writes[first + size].place == size:
+        size += 1
+    return size
+
+
 def answered_in(message: Message) -> bytes | None:
     """The carrier's id of the list that the message was answered in last, if it was in one."""
     ids_of_part = message.parts[0].carrier_ids if message.lists else ()

@@ -14,7 +14,7 @@ from protocols.events import Accepted, Fate, Refused, Reported
 from protocols.part import Part as WirePart
 
 from .conftest import MakeDesk, MakeGroup
-from .desk import Desk, Peer, Terms
+from .desk import Desk, Peer, Terms, Wire
 
 NUMBERS = [f"1391234{index:04d}" for index in range(200)]
 THREE = NUMBERS[:3]
@@ -150,6 +150,33 @@ async def test_a_report_finds_its_recipient_by_the_lists_id_or_the_next_ones(
         peer.reports(keys[index], to=THREE[index])
     await desk.settle()
     assert states(desk) == [["accepted", "delivered"]] * 3
+
+
+async def test_two_lists_with_the_same_recipients_may_both_wait_for_their_answers(
+    make_desk: MakeDesk,
+) -> None:
+    """Of SGIP, where a member is known by the list's id from its write on."""
+    desk = await make_desk(lists("sgip"))
+    peer = desk.peer()
+    ids_of = iter([bytes(11) + b"\1", bytes(11) + b"\2"])
+
+    def submit(tag: Any, part: WirePart, now: float) -> bytes:
+        Wire._submit(peer.wire, tag, part, now)
+        return next(ids_of)
+
+    peer.wire._submit = submit  # type: ignore[assignment, method-assign]
+    await desk.take({"id": "j", "to": THREE}, {"id": "k", "to": THREE})
+    found = await desk.written(peer, 2)
+    for sequence, _, tag in found:
+        peer.accepts(sequence, tag.writes[0].carrier_id)
+    for _, _, tag in found:
+        for write in tag.writes:
+            peer.reports(write.carrier_id[4:], to=write.message.to)
+    await desk.settle()
+    for job in "jk":
+        assert [desk.states(f"{job}/{index}") for index in range(3)] == [
+            ["accepted", "delivered"]
+        ] * 3
 
 
 async def test_a_report_with_a_lists_id_and_a_strange_recipient_is_about_nobody(

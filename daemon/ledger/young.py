@@ -2,7 +2,7 @@
 
 Most messages are answered a few commits after they were taken, and reported a few later.  Rows in
 `message` would be written, put into the indexes of what waits and of deadlines, soon overwritten by
-longer ones and taken out of the indexes again: a third of all that the ledger costs.  So what a
+longer ones and taken out of the indexes again: a quarter of all that the ledger costs.  So what a
 commit says of young messages is one blob in `young`, and a message's last row there counts.  Who
 reads by number looks there for a message that `message` does not have; a row there counts, whatever
 `young` says.  Before anybody asks an index or changes the tables by himself everything left is

@@ -89,9 +89,10 @@ async def test_a_job_that_names_its_account_waits_for_it(rough: World) -> None:
 
 @scene()
 async def test_throttling_goes_on_until_the_message_expires(rough: World) -> None:
+    """A bind that other scenes had throttled as well pauses for up to 1.6 s."""
     to = number("telecom")
     rough.telecom.far.on(to, refused(1))
-    one = job(to, expires_at=soon(3.0))
+    one = job(to, expires_at=soon(6.0))
     await rough.daemon.send(one)
     last = await rough.daemon.final(f"{one['id']}/0")
     assert (last["state"], last["code"]) == ("expired", "LOCAL:QUEUE_EXPIRED")

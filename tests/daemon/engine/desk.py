@@ -312,6 +312,12 @@ class Desk:
         await self.app.ticker._wake(self.at)
         await self.settle()
 
+    async def looked_at(self, seconds: float = 2.5) -> None:
+        """Time goes on; two seconds on a report without a match is counted, or guessed about."""
+        await self.pass_(seconds)
+        self.app.engine.reports.tick(self.at)
+        await self.settle()
+
     def of(self, message: str) -> list[dict[str, Any]]:
         """Events of one message, in order."""
         return [event for event in self.told if event.get("message") == message]

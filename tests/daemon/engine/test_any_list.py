@@ -15,7 +15,7 @@ from protocols.part import Part as WirePart
 
 from .conftest import MakeDesk
 from .desk import Desk, Peer
-from .test_lists import lists, looked_at, numbers
+from .test_lists import lists, numbers
 
 CODES = {
     "cmpp": ("8", "13", "50", "10"),
@@ -143,7 +143,7 @@ async def test_everybody_gets_one_verdict_and_nobody_is_sent_to_twice_without_ne
         gateway.report()
         await desk.settle()
         if turn % 5 == 4:
-            await looked_at(desk)
+            await desk.looked_at()
             await desk.pass_(9.0)
         if submits or gateway.owed or account.has_waiting() or account.own_waiting:
             quiet = 0

@@ -62,13 +62,6 @@ def spent(peer: Peer) -> None:
     peer.account.pacer.take(1, peer.now)
 
 
-async def looked_at(desk: Desk) -> None:
-    """Two seconds on, a report without a match is counted, or guessed about."""
-    await desk.pass_(2.5)
-    desk.app.engine.reports.tick(desk.at)
-    await desk.settle()
-
-
 def states(desk: Desk, count: int = 3) -> list[list[str]]:
     return [desk.states(f"j/{index}") for index in range(count)]
 
@@ -190,7 +183,7 @@ async def test_a_report_with_a_lists_id_and_a_strange_recipient_is_about_nobody(
     peer.reports(key, to=NUMBERS[99])
     peer.reports(key, to="")
     await desk.settle()
-    await looked_at(desk)
+    await desk.looked_at()
     assert states(desk) == [["accepted"]] * 3
     assert desk.app.tally.unmatched["a"] == 2
 
@@ -446,7 +439,7 @@ async def test_a_list_in_doubt_is_resolved_member_by_member(make_desk: MakeDesk)
     assert states(desk) == [["uncertain"]] * 3
     # Of an id that nobody knows, but the only one in doubt for that recipient.
     peer.reports(bytes(8), to=THREE[1])
-    await looked_at(desk)
+    await desk.looked_at()
     assert desk.states("j/1") == ["uncertain", "delivered"]
     await desk.pass_(8.0)
     # One after the other, for the link is doubtful.
@@ -496,7 +489,7 @@ async def test_after_a_crash_all_of_a_list_without_an_answer_are_in_doubt(
     assert states(fresh) == [["uncertain"]] * 3
     peer = fresh.peer()
     peer.reports(b"unheard", to=THREE[0])
-    await looked_at(fresh)
+    await fresh.looked_at()
     await fresh.pass_(8.0)
     found = await fresh.written(peer, 2)
     assert sorted(numbers(part) for _, part, _ in found) == [[to] for to in THREE[1:]]

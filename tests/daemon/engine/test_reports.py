@@ -234,9 +234,7 @@ async def test_a_report_that_could_be_about_either_part_is_never_about_the_one_l
     peer.silence()
     await desk.settle()
     peer.says(Reported((key,), 1, Fate.DELIVERED, "DELIVRD", TO, "r2"))
-    await desk.pass_(3.0)
-    desk.app.engine.reports.tick(desk.at)
-    await desk.settle()
+    await desk.looked_at(3.0)
     assert "delivered" not in desk.states("j/0")
 
 
@@ -261,9 +259,7 @@ async def test_a_report_is_never_about_a_part_that_was_written_after_it_came(
     else:
         peer.lost()
         await desk.settle()
-    await desk.pass_(3.0)
-    desk.app.engine.reports.tick(desk.at)
-    await desk.settle()
+    await desk.looked_at(3.0)
     assert desk.states("j/0") == ["uncertain"]
 
 
@@ -292,9 +288,7 @@ async def test_a_report_that_another_daemon_passed_on_is_as_old_as_when_that_got
     peer.lost()
     await desk.settle()
     desk = await make_desk(after=desk)
-    await desk.pass_(3.0)
-    desk.app.engine.reports.tick(desk.at)
-    await desk.settle()
+    await desk.looked_at(3.0)
     assert ("delivered" in desk.states("j/0")) == (since > 1.0)
 
 
@@ -310,9 +304,7 @@ async def test_a_report_that_stood_for_one_message_never_stands_for_the_next(
         assert await desk.written(peer)
         peer.says(strange)
         peer.lost()
-        await desk.pass_(3.0)
-        desk.app.engine.reports.tick(desk.at)
-        await desk.settle()
+        await desk.looked_at(3.0)
     assert [desk.states(f"{job}/0")[-1] for job in ("j", "k")] == ["delivered", "uncertain"]
     assert desk.app.tally.lates["a"] == 1
 
@@ -330,9 +322,7 @@ async def test_a_lists_id_that_stood_for_one_recipient_is_not_the_ids_of_that_al
     for to in others:
         peer.reports(b"?" * 8, to=to)
         await desk.settle()
-        await desk.pass_(3.0)
-        desk.app.engine.reports.tick(desk.at)
-        await desk.settle()
+        await desk.looked_at(3.0)
     assert [desk.states(f"{to}/0")[-1] for to in others] == ["delivered", "delivered"]
 
 
